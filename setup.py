@@ -1,0 +1,20 @@
+"Package metadata, all of it from settings.ini (nbdev's configuration)."
+from configparser import ConfigParser
+from setuptools import setup
+
+ini = ConfigParser(delimiters=["="])
+ini.read("settings.ini", encoding="utf-8")
+cfg = ini["DEFAULT"]
+extras = {key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")}
+
+setup(
+    version=cfg["version"],
+    description=cfg["description"],
+    keywords=cfg["keywords"].split(),
+    author=cfg["author"],
+    url=cfg["git_url"],
+    python_requires=f">={cfg['min_python']}",
+    install_requires=cfg["requirements"].split(),
+    extras_require=extras,
+    entry_points={"console_scripts": cfg["console_scripts"].split()},
+)
