@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['POSITIVE_STARS', 'SPLITS', 'SCHEMA', 'KNOWN_COLUMNS', 'LABEL_WORDS', 'POLARITY_WORDS', 'SPLIT_WORDS', 'COMPRESSION',
            'BLOCK', 'READERS', 'POLARITY_MIRRORS', 'POLARITY_SHA256', 'SAMPLE', 'PREPARED_VERSION', 'guess_columns',
-           'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise', 'file_kind',
-           'open_stream', 'require_content', 'csv_row_error', 'read_csv', 'json_type', 'read_json', 'read_parquet',
-           'parts', 'find_damage', 'damage_error', 'read_reviews', 'sha256', 'fetch_part', 'download', 'locate',
-           'text_keys', 'assign_split', 'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews',
-           'open_prepared', 'usable', 'write_prepared', 'sample_batches', 'take', 'prepare']
+           'column_names', 'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise',
+           'file_kind', 'open_stream', 'require_content', 'csv_row_error', 'read_csv', 'json_type', 'read_json',
+           'read_parquet', 'parts', 'find_damage', 'damage_error', 'read_reviews', 'sha256', 'fetch_part', 'download',
+           'locate', 'text_keys', 'assign_split', 'drop_duplicates', 'fingerprint', 'Report', 'english_share',
+           'Reviews', 'open_prepared', 'usable', 'write_prepared', 'sample_batches', 'take', 'prepare']
 
 # %% ../nbs/01_data.ipynb #d9fed0ce
 import csv, difflib, hashlib, io, json, os, re, tarfile
@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 SCHEMA = pa.schema([("text", pa.string()), ("stars", pa.float32()), ("label", pa.int8()),
                     ("group", pa.string()), ("split", pa.int8())])
 
-# %% ../nbs/01_data.ipynb #46dc2850
+# %% ../nbs/01_data.ipynb #025260ad
 KNOWN_COLUMNS = {
     "text": ("text", "review", "review_text", "reviewtext", "content", "body", "comment", "sentence"),
     "stars": ("stars", "rating", "star_rating", "score", "overall"),
@@ -42,6 +42,7 @@ def guess_columns(
     names:list[str], # column names found in the file
     where:str,       # what errors call the file
     given:dict[str, str]|None=None, # names that override the guess, such as `{"text": "body"}`
+    labelled:bool=True, # are stars or labels needed? else only the text is read
 ) -> dict[str, str]:
     "Which column is the text, the stars or label, the group and the split; raises `UserError` if one that is needed is missing."
     lower = {name.strip().lower(): name for name in names}
@@ -50,9 +51,16 @@ def guess_columns(
         if role not in KNOWN_COLUMNS: raise UserError(f"There is no column role {role!r}; use one of {', '.join(KNOWN_COLUMNS)}")
         if name not in names: raise UserError(f"{where} has no column {name!r}; its columns are {', '.join(names)}")
         found[role] = name
-    for role, ok in {"text": "text" in found, "stars": "stars" in found or "label" in found}.items():
+    for role, ok in {"text": "text" in found, "stars": "stars" in found or "label" in found or not labelled}.items():
         if not ok: raise UserError(f"{where}, row 1: no {role} column among {', '.join(names)[:200]}; name it with --column {role}=NAME")
-    return found
+    return found if labelled else {"text": found["text"]}
+
+# %% ../nbs/01_data.ipynb #6a8b37a7
+def column_names(written:str) -> dict[str, str]:
+    "Column names by role from `role=name,role=name`; raises `UserError` if it is written otherwise."
+    pairs = [pair.partition("=") for pair in written.split(",") if pair.strip()]
+    if not all(name for _, _, name in pairs): raise UserError(f"Columns are written role=name,role=name, such as text=body; not {written!r}")
+    return {role.strip(): name.strip() for role, _, name in pairs}
 
 # %% ../nbs/01_data.ipynb #5a0fef91
 def row_error(where:str, row:int, problem:str, remedy:str="mend or remove the row") -> UserError:
@@ -90,7 +98,7 @@ def label_from_words(column, words:dict[str, int], where:str, row0:int):
     if bad >= 0: raise row_error(where, row0 + bad + 1, f"label is {column[bad].as_py()!r}, not one of {', '.join(words)}")
     return pc.take(pa.array(list(words.values()), pa.int8()), index)
 
-# %% ../nbs/01_data.ipynb #32134d55
+# %% ../nbs/01_data.ipynb #7c8dcd3a
 SPLIT_WORDS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2, "testing": 2}
 
 def normalise(
@@ -104,7 +112,8 @@ def normalise(
     stars = numbers(raw["stars"], where, row0, "stars") if "stars" in names else pa.nulls(n, pa.float32())
     if "stars" in names: label = label_from_stars(stars, where, row0)
     elif "polarity" in names: label = label_from_words(raw["polarity"], POLARITY_WORDS, where, row0)
-    else: label = label_from_words(raw["label"], LABEL_WORDS, where, row0)
+    elif "label" in names: label = label_from_words(raw["label"], LABEL_WORDS, where, row0)
+    else: label = pa.nulls(n, pa.int8())
     group = raw["group"].cast(pa.string()) if "group" in names else pa.nulls(n, pa.string())
     if split is not None: part = pa.array(np.full(n, split, np.int8))
     elif "split" in names: part = label_from_words(raw["split"], SPLIT_WORDS, where, row0)
@@ -128,7 +137,7 @@ def open_stream(file, compression:str|None) -> io.BufferedReader:
     "A buffered stream of the decompressed bytes of an open file."
     return io.BufferedReader(pa.CompressedInputStream(file, compression) if compression else file, 1 << 20)
 
-# %% ../nbs/01_data.ipynb #50df0b4f
+# %% ../nbs/01_data.ipynb #514e262c
 def require_content(stream:io.BufferedReader, where:str) -> bytes:
     "The stream's first bytes, still to be read; raises `UserError` if there are none."
     head = stream.peek(1 << 16)
@@ -143,13 +152,14 @@ def csv_row_error(error:Exception, where:str, header:bool) -> Exception:
     return row_error(where, row - header, f"{got} columns where {expected} are expected",
                      "mend the row: its quotes may not pair, or a text with commas needs quotes")
 
-def read_csv(stream:io.BufferedReader, where:str, given:dict|None=None, delimiter:str=",") -> Iterator[pa.RecordBatch]:
+def read_csv(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True,
+             delimiter:str=",") -> Iterator[pa.RecordBatch]:
     "Batches of a CSV or TSV stream; two columns that begin with 1 or 2 and no header are the Yelp Polarity layout."
     head = require_content(stream, where).decode("utf-8", "replace")
     names = next(csv.reader(io.StringIO(head), delimiter=delimiter))
     polarity = len(names) == 2 and names[0] in POLARITY_WORDS
     if polarity: names = ["polarity", "text"]
-    roles = {n: n for n in names} if polarity else guess_columns(names, where, given)
+    roles = {n: n for n in names} if polarity else guess_columns(names, where, given, labelled)
     options = dict(
         read_options=pa.csv.ReadOptions(block_size=BLOCK, column_names=names, skip_rows=0 if polarity else 1, use_threads=False),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -158,28 +168,28 @@ def read_csv(stream:io.BufferedReader, where:str, given:dict|None=None, delimite
     try: yield from (batch.rename_columns(list(roles)) for batch in pa.csv.open_csv(stream, **options))
     except pa.ArrowInvalid as e: raise csv_row_error(e, where, header=not polarity) from None
 
-# %% ../nbs/01_data.ipynb #87c35f33
+# %% ../nbs/01_data.ipynb #aee09296
 def json_type(value) -> pa.DataType:
     "Arrow's type for a JSON value: truth values, numbers, and text for the rest."
     return pa.bool_() if isinstance(value, bool) else pa.float64() if isinstance(value, (int, float)) else pa.string()
 
-def read_json(stream:io.BufferedReader, where:str, given:dict|None=None) -> Iterator[pa.RecordBatch]:
+def read_json(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True) -> Iterator[pa.RecordBatch]:
     "Batches of a JSON Lines stream: one object a line."
     head = require_content(stream, where)
     try: row = json.loads(head.split(b"\n", 1)[0])
     except ValueError: row = None
     if not isinstance(row, dict): raise UserError(f"{where}, row 1: not JSON Lines; write one JSON object a line")
-    roles = guess_columns(list(row), where, given)
+    roles = guess_columns(list(row), where, given, labelled)
     schema = pa.schema([(name, json_type(row[name])) for name in roles.values()])
     reader = pa.json.open_json(stream, read_options=pa.json.ReadOptions(block_size=BLOCK),
         parse_options=pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"))
     for batch in reader: yield batch.select(schema.names).rename_columns(list(roles))
 
-def read_parquet(stream:io.BufferedReader, where:str, given:dict|None=None) -> Iterator[pa.RecordBatch]:
+def read_parquet(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True) -> Iterator[pa.RecordBatch]:
     "Batches of a Parquet file."
     require_content(stream, where)
     file = pq.ParquetFile(stream.raw if stream.raw.seekable() else pa.BufferReader(stream.read()))
-    roles = guess_columns(file.schema_arrow.names, where, given)
+    roles = guess_columns(file.schema_arrow.names, where, given, labelled)
     for batch in file.iter_batches(batch_size=1 << 14, columns=list(roles.values())):
         yield batch.select(list(roles.values())).rename_columns(list(roles))
 
@@ -224,7 +234,7 @@ def find_damage(lines, kind:str) -> tuple[int, str]:
         if changed: return number, f"{changed[0]} is {json.loads(text)[changed[0]]!r}, of another type than in line 1; mend or remove the line"
     return number, "the file breaks off or its quotes do not pair; mend the line or get the file again"
 
-# %% ../nbs/01_data.ipynb #a255f460
+# %% ../nbs/01_data.ipynb #160fbada
 def damage_error(path:Path, where:str, kind:str, row:int, error:Exception) -> UserError:
     "What to tell a person whose file could not be read to its end."
     if isinstance(error, pa.ArrowInvalid) and kind != ".parquet":
@@ -238,20 +248,21 @@ def read_reviews(
     path:Path,           # file, archive or folder
     columns:dict[str, str]|None=None, # column names where the guess fails
     progress:bool=False, # show a bar?
+    labelled:bool=True,  # are stars or labels needed? else only the text is read
 ) -> Iterator[pa.RecordBatch]:
     "Every row of a source, in the schema; raises `UserError` naming file, row and remedy."
     where, kind, row = str(path), file_kind(path)[0], 0
     try:
         for where, kind, split, stream in parts(path, progress):
             row = 0
-            for batch in READERS[kind](stream, where, given=columns):
+            for batch in READERS[kind](stream, where, columns, labelled):
                 yield normalise(batch, where, row, split)
                 row += batch.num_rows
     except FileNotFoundError as e: raise UserError(f"There is no file {e.filename}; check the path") from None
     except (pa.ArrowException, OSError, EOFError, tarfile.TarError, UnicodeDecodeError) as e:
         raise damage_error(path, where, kind, row, e) from None
 
-# %% ../nbs/01_data.ipynb #92d2f445
+# %% ../nbs/01_data.ipynb #e59d8522
 POLARITY_MIRRORS = ("https://s3.amazonaws.com/fast-ai-nlp/yelp_review_polarity_csv.tgz",
                     "https://web.archive.org/web/20220401065200id_/https://s3.amazonaws.com/fast-ai-nlp/yelp_review_polarity_csv.tgz")
 POLARITY_SHA256 = "528f22e286cad085948acbc3bea7e58188416546b0e364d0ae4ca0ce666abe35"
@@ -262,10 +273,10 @@ def sha256(path:Path) -> str:
 
 def fetch_part(url:str, part:Path, timeout:float, progress:bool):
     "Append to `part` what it lacks of the file at `url`; a server that knows no ranges sends it all again."
-    import httpx
+    import httpx2
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with httpx.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as r:
+    with httpx2.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as r:
         if r.status_code == 416: return
         r.raise_for_status()
         resumed = r.status_code == 206
@@ -274,7 +285,7 @@ def fetch_part(url:str, part:Path, timeout:float, progress:bool):
                 unit_scale=True, desc=f"Downloading {part.stem}", disable=not progress, leave=False) as bar:
             for chunk in r.iter_bytes(1 << 16): bar.update(f.write(chunk))
 
-# %% ../nbs/01_data.ipynb #fd6b36cf
+# %% ../nbs/01_data.ipynb #3f378f08
 def download(
     urls:list[str],          # the same file at several addresses
     folder:Path,             # where it goes
@@ -283,7 +294,7 @@ def download(
     progress:bool=False,     # show a bar?
 ) -> Path:
     "The file at the first address that gives it whole, from the cache if it is there; raises `UserError` naming what each one said."
-    import httpx
+    import httpx2
     key = digest or hashlib.sha256(urls[0].encode()).hexdigest()
     name = Path(unquote(urlparse(urls[0]).path)).name
     final, part = folder / key[:16] / name, folder / key[:16] / f"{name}.part"
@@ -292,7 +303,7 @@ def download(
     said = []
     for url in urls:
         try: fetch_part(url, part, timeout, progress)
-        except (httpx.HTTPError, httpx.InvalidURL) as e:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as e:
             said.append(f"{url}: {e or type(e).__name__}")
             continue
         if digest in (None, sha256(part)): return part.rename(final)
@@ -300,13 +311,13 @@ def download(
         said.append(f"{url}: its SHA-256 is not {digest[:16]}…")
     raise UserError("Could not download the data. " + "; ".join(said) + ". Check the address or give a local path")
 
-# %% ../nbs/01_data.ipynb #7017d042
+# %% ../nbs/01_data.ipynb #9624ff0a
 SAMPLE = "sample"
 
 def locate(
     source:str,         # `auto`, `sample`, `yelp_polarity`, a path, a file: or http(s): address
     settings:Settings,  # for the cache and the time-out
-    progress:bool=True, # show a bar and notices?
+    progress:bool=True, # show a bar?
 ) -> Path|str:
     "The path of a source, downloaded if need be, or `sample`; raises `UserError` if there is no such source."
     folder, address = cache_dir(settings) / "downloads", urlparse(source)
@@ -315,7 +326,7 @@ def locate(
         try: return download(POLARITY_MIRRORS, folder, POLARITY_SHA256, settings.download_timeout, progress)
         except UserError:
             if source == "yelp_polarity": raise
-        if progress: print("Yelp Polarity could not be downloaded, so the data are the project's own synthetic sample.")
+        print("Yelp Polarity could not be downloaded, so the data are the project's own synthetic sample.")
         return SAMPLE
     if address.scheme in ("http", "https"): return download([source], folder, None, settings.download_timeout, progress)
     path = Path(unquote(address.path) if address.scheme == "file" else source).expanduser()
@@ -438,7 +449,7 @@ def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report,
     np.save(folder / "split.npy", split)
     (folder / "report.json").write_text(json.dumps(asdict(report)))
 
-# %% ../nbs/01_data.ipynb #b8f5c6ed
+# %% ../nbs/01_data.ipynb #b7541764
 def sample_batches(reviews:list[dict]) -> Iterator[pa.RecordBatch]:
     "The synthetic reviews in the schema."
     yield normalise(pa.RecordBatch.from_pylist(reviews), SAMPLE)
@@ -458,7 +469,7 @@ def prepare(
     validation:float=.1,             # share of validation
     test:float=.1,                   # share of test, where the source has none
     settings:Settings|None=None,     # for the cache
-    progress:bool=True,              # show bars and notices?
+    progress:bool=True,              # show bars?
 ) -> Reviews:
     "Reviews ready for use, from the cache if they were prepared before; raises `UserError` naming file, row and remedy."
     settings = settings or get_settings()

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['Bags', 'OPTIMIZERS', 'gather', 'BagDataset', 'BagData', 'TextSentiment', 'collapse']
 
-# %% ../nbs/04_model.ipynb #45eccca8
+# %% ../nbs/04_model.ipynb #34071d71
 import numpy as np, torch, pytorch_lightning as L
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from .config import UserError
 from .scorer import Scorer
-from .text import Corpus, bucket_counts
+from .text import Corpus, bags, bucket_counts
 
-# %% ../nbs/04_model.ipynb #d1849049
+# %% ../nbs/04_model.ipynb #2dd69415
 Bags = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 "A batch: ids, int64, shape (total,); offsets, int64, shape (n,); labels, float32, shape (n,)."
 
@@ -23,12 +23,8 @@ def gather(
     rows:np.ndarray, # numbers of reviews, shape (n,)
 ) -> Bags:
     "The bags of some reviews."
-    starts = corpus.offsets[rows]
-    sizes = corpus.offsets[rows + 1] - starts
-    offsets = np.cumsum(sizes) - sizes
-    places = np.arange(sizes.sum()) + np.repeat(starts - offsets, sizes)
-    return (torch.from_numpy(corpus.ids[places].astype(np.int64)), torch.from_numpy(offsets),
-            torch.from_numpy(corpus.labels[rows].astype(np.float32)))
+    ids, offsets = bags(corpus, rows)
+    return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(offsets[:-1]), torch.from_numpy(corpus.labels[rows].astype(np.float32))
 
 # %% ../nbs/04_model.ipynb #90fb4f5e
 class BagDataset(Dataset):

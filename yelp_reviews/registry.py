@@ -6,14 +6,14 @@
 __all__ = ['ARTIFACT', 'EXAMPLE', 'ReviewModel', 'log_model', 'ModelRef', 'registry_client', 'named_version', 'resolve',
            'latest_version', 'promote', 'fetch', 'load_model']
 
-# %% ../nbs/07_registry.ipynb #80fa67ab
-import hashlib, os, re, tempfile
+# %% ../nbs/07_registry.ipynb #b0e97a04
+import hashlib, re, tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 import numpy as np
-from .config import Settings, UserError, cache_dir, into_cache, mlflow_uri
+from .config import Settings, UserError, cache_dir, into_cache, mlflow_uri, use_mlflow
 from .scorer import Scorer, load_scorer, predict, save_scorer
 
 # %% ../nbs/07_registry.ipynb #a3058bba
@@ -34,7 +34,7 @@ def _load_pyfunc(path:str) -> ReviewModel:
     path = Path(path)
     return ReviewModel(load_scorer(path / ARTIFACT if path.is_dir() else path))
 
-# %% ../nbs/07_registry.ipynb #10af9c39
+# %% ../nbs/07_registry.ipynb #4cf97081
 EXAMPLE = {"text": ["The soup was lovely and the staff were kind."]}
 
 def log_model(
@@ -42,19 +42,20 @@ def log_model(
     settings:Settings, # for the registered name
 ) -> str:
     "Log the scorer to the open MLflow run and register it; returns the new version."
-    import mlflow, pandas as pd
-    from mlflow.models import infer_signature
-    example = pd.DataFrame(EXAMPLE)
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    signature = ModelSignature(Schema([ColSpec("string", "text")]), Schema([ColSpec("double", "probability"), ColSpec("long", "is_positive_review")]))
     with tempfile.TemporaryDirectory() as folder:
         path = save_scorer(scorer, Path(folder) / ARTIFACT)
-        info = mlflow.pyfunc.log_model(
+        info = use_mlflow(settings).pyfunc.log_model(
             name="model", loader_module="yelp_reviews.registry", data_path=str(path), code_paths=[str(Path(__file__).parent)],
-            signature=infer_signature(example, ReviewModel(scorer).predict(example)), input_example=example,
+            signature=signature, input_example=pd.DataFrame(EXAMPLE),
             pip_requirements=[f"{name}=={version(name)}" for name in ("numpy", "pandas", "safetensors", "pydantic-settings")],
             registered_model_name=settings.model_name, metadata={"data_fingerprint": scorer.info.get("fingerprint", "")})
     return str(info.registered_model_version)
 
-# %% ../nbs/07_registry.ipynb #06edaa5e
+# %% ../nbs/07_registry.ipynb #c9f0fbcf
 @dataclass(frozen=True)
 class ModelRef:
     "Where a model is, and which one it is."
@@ -64,9 +65,7 @@ class ModelRef:
 
 def registry_client(settings:Settings):
     "MLflow's client for the configured server."
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-    return MlflowClient(mlflow_uri(settings))
+    return use_mlflow(settings).MlflowClient()
 
 def named_version(ref:str, settings:Settings):
     "The registered version that an alias, an old stage or a number names, None if there is none."

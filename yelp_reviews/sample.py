@@ -669,11 +669,11 @@ def _review(
     text = re.sub(r'\b(\w+)(?:, | and )\1\b', r'\1', text)
     return _retype(r, text if ends else text.rstrip('.'))
 
-# %% ../nbs/00_sample.ipynb #2b625bf2
+# %% ../nbs/00_sample.ipynb #2a368c1f
 STARS = (1,)*30 + (2,)*20 + (3,)*10 + (4,)*17 + (5,)*23 # out of a hundred
 
 def generate(
-    n:int=6000, # number of reviews
+    n:int=20_000, # number of reviews
     seed:int=0, # same seed, same reviews
 ) -> list[dict]: # `text` and `stars`, 1 to 5; no two texts are equal
     "Write `n` reviews."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TOKENIZER', 'TOKEN', 'MIX', 'WORD', 'SINGLE', 'BREAK', 'DELETED', 'WIDE2', 'WIDE3', 'tokenize', 'token_spans',
            'ngram_ids', 'byte_kinds', 'wide_spaces', 'crc_table', 'hash_rows', 'compiled', 'hash_chunk', 'hash_texts',
-           'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bucket_counts']
+           'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bags', 'bucket_counts']
 
 # %% ../nbs/02_text.ipynb #a22fec84
 import json, re
@@ -203,6 +203,16 @@ def pack(
     if not 8 <= bits <= 28: raise UserError(f"bits is {bits}, so {2.**bits:,.0f} buckets; use 8 to 28")
     folder = reviews.folder / f"{TOKENIZER}-n{n_grams}-b{bits}"
     return open_corpus(into_cache(folder, lambda folder: write_corpus(folder, reviews, n_grams, bits, progress)))
+
+# %% ../nbs/02_text.ipynb #b54a1d9c
+def bags(
+    corpus:Corpus,
+    rows:np.ndarray, # numbers of reviews, shape (n,)
+) -> tuple[np.ndarray, np.ndarray]:
+    "Buckets, int32, shape (total,), and offsets, int64, shape (n + 1,), of some reviews."
+    sizes = corpus.offsets[rows + 1] - corpus.offsets[rows]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return corpus.ids[np.arange(offsets[-1]) + np.repeat(corpus.offsets[rows] - offsets[:-1], sizes)], offsets
 
 # %% ../nbs/02_text.ipynb #f1f3fff5
 def bucket_counts(

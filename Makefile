@@ -1,0 +1,49 @@
+# `make up` and `make test` are all that most people need; `make help` lists the rest.
+PYTHON ?= python3
+DATA ?= auto
+BIN := .venv/bin
+
+.PHONY: help install up test lab export readme lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: .venv/installed  ## create .venv and install from the lock
+
+.venv/installed: requirements.lock settings.ini setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; name one: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --progress-bar on --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+up: install  ## train if need be, and serve everything; DATA=path for your own reviews
+	@exec $(BIN)/yelp-reviews up --data "$(DATA)"
+
+test: install  ## run all tests, notebooks and tests/; SLOW=1 runs the slow ones too
+	$(BIN)/nbdev_test --n_workers 2 $(if $(SLOW),--flags slow)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(SLOW),--slow)
+
+lab: install  ## edit the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+export: install  ## notebooks to package and README, outputs cleaned
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_clean --fname papermill_runs
+	@$(MAKE) --no-print-directory readme
+
+readme:  ## README.md from nbs/index.ipynb
+	$(BIN)/jupyter nbconvert --log-level ERROR --to markdown nbs/index.ipynb --output-dir . --output README \
+		--RegexRemovePreprocessor.patterns='^#\|\s*hide'
+	@awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' README.md > README.tmp && mv README.tmp README.md
+
+lock:  ## make requirements.lock anew, from settings.ini, in an environment of its own
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet ".[serve,train,dashboard,dev]"
+	.venv-lock/bin/pip freeze --exclude yelp-reviews | sed 's/+cpu$$//' > requirements.lock
+	rm -rf .venv-lock
+
+clean:  ## remove what was built and the state of `make up`, not the cache
+	rm -rf .yelp build dist *.egg-info .venv

@@ -1,0 +1,63 @@
+"What the tests of several processes share: flags, a folder with state of its own, and the command line."
+import os, socket, subprocess, sys
+from pathlib import Path
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CLI = [sys.executable, "-c", "from yelp_reviews.cli import main; main()"]
+
+def pytest_addoption(parser): parser.addoption("--slow", action="store_true", help="run the slow tests too")
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--slow"): item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+def pytest_sessionfinish(session):
+    "In CI a test that was skipped fails the run, but for those that need a GPU."
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [r for r in reporter.stats.get("skipped", []) if "cuda" not in r.keywords] if reporter else []
+    if os.environ.get("YELP_CI") and skipped:
+        reporter.write_line(f"{len(skipped)} skipped tests could have run: {', '.join(r.nodeid for r in skipped)}", red=True)
+        session.exitstatus = 1
+
+def free_port() -> int:
+    "A port that nothing listens on."
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+class Project:
+    "A folder with a state and a cache of its own, and the command line run in it."
+    def __init__(self, folder:Path):
+        self.folder = folder
+        self.ports = {name: free_port() for name in ("mlflow", "server", "proxy", "dashboard")}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("YELP_", "MLFLOW_"))} | {
+            "YELP_CACHE": str(folder / "cache"), **{f"YELP_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}}
+
+    def popen(self, *args:str, **kw) -> subprocess.Popen:
+        "The command, started."
+        return subprocess.Popen([*CLI, *args], cwd=self.folder, env=self.env | kw.pop("env", {}), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
+
+    def run(self, *args:str, status:int=0, **kw) -> str:
+        "What the command prints, and the exit status that is expected."
+        process = self.popen(*args, **kw)
+        out, err = process.communicate(timeout=280)
+        assert process.returncode == status, out + err
+        assert "Traceback" not in err, err
+        return out + err
+
+    def write(self, name:str, content:str|bytes) -> str:
+        "A file in the folder; its name."
+        (self.folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+@pytest.fixture
+def project(tmp_path): return Project(tmp_path)
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    "A project with one model, trained on some of the sample and promoted."
+    project = Project(tmp_path_factory.mktemp("trained"))
+    project.printed = project.run("train", "--data", "sample", "-p", "limit", "3000", "-p", "bits", "16", "--run-name", "first", "--promote")
+    return project

@@ -1,0 +1,109 @@
+"The frame: one configuration, layers that hold, imports without side effects, a wheel that installs."
+import ast, json, re, subprocess, sys, tomllib, zipfile
+from configparser import ConfigParser
+from pathlib import Path
+import pytest, yaml
+from conftest import ROOT, free_port
+
+ini = ConfigParser(delimiters=["="])
+ini.read(ROOT / "settings.ini")
+CONFIG = ini["DEFAULT"]
+NOTEBOOKS = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
+MODULES = [re.sub(r"^\d+_", "", p.stem) for p in NOTEBOOKS]
+LOCK = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().split())
+
+def canonical(name:str) -> str: return re.match(r"[\w.-]+", name)[0].lower().replace("_", "-")
+
+def test_pyproject_agrees_with_settings():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == CONFIG["lib_name"]
+    assert not set(project) & set(project["dynamic"]) and {"version", "dependencies", "optional-dependencies", "scripts"} <= set(project["dynamic"])
+
+def test_lock_and_environment_agree():
+    locked = {canonical(name): version for name, version in LOCK.items()}
+    assert locked["torch"] == "2.13.0"
+    wanted = {canonical(r) for key in CONFIG if key.endswith("requirements") for r in CONFIG[key].split()}
+    assert wanted <= set(locked)
+    pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
+    environment = {canonical(name): version for name, _, version in (line.partition("==") for line in pip if "==" in line)}
+    assert wanted == set(environment)
+    assert environment == {name: locked[name] for name in wanted}
+
+def test_a_module_imports_only_earlier_ones():
+    order = {re.sub(r"^\d+_", "", p.stem): int(p.stem[:2]) for p in NOTEBOOKS}
+    for module in MODULES:
+        for node in ast.walk(ast.parse((ROOT / f"yelp_reviews/{module}.py").read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            if names == ["yelp_reviews"]: names = [f"yelp_reviews.{a.name}" for a in node.names]
+            for name in names:
+                if name.startswith("yelp_reviews."): assert order[name.split(".")[1]] < order[module], f"{module} imports {name}"
+
+WATCH = """
+import os, sys
+class Environ(type(os.environ)):
+    def __getitem__(self, key):
+        if str(key).startswith(('YELP_', 'MLFLOW_')) and sys._getframe(1).f_globals.get('__name__', '').startswith('yelp_reviews'): print('reads', key)
+        return super().__getitem__(key)
+os.environ.__class__ = Environ
+def hook(event, args):
+    if event in ('socket.connect', 'socket.bind', 'os.mkdir'): print(event, args)
+    if event == 'open' and isinstance(args[1], str) and set(args[1]) & set('wax+') and '__pycache__' not in str(args[0]): print('writes', args[0])
+sys.addaudithook(hook)
+"""
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("model", "training", "evaluation")])
+def test_importing_has_no_side_effects(module, tmp_path):
+    "No socket, no file, no setting read. (Those left out import torch and matplotlib, whose caches are their own.)"
+    done = subprocess.run([sys.executable, "-c", WATCH + f"import yelp_reviews.{module}"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
+
+@pytest.mark.parametrize("module", ["scorer", "registry", "server", "cli"])
+def test_serving_imports_nothing_heavy(module):
+    code = f"import yelp_reviews.{module}, sys; print([m for m in ('torch', 'IPython', 'pandas', 'pyarrow', 'fastcore', 'nbdev') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+def test_notebooks_are_fit_for_git():
+    "No paths of somebody's machine and no warnings in stored outputs; the kept runs show no reviews."
+    for path in [*(ROOT / "nbs").rglob("*.ipynb"), *(ROOT / "papermill_runs").glob("*.ipynb")]:
+        outputs = json.dumps([c.get("outputs") for c in json.loads(path.read_text())["cells"]])
+        assert not re.search(r"/home/|/root/|/Users/|/work/|/tmp/|Warning:", outputs), path
+    for path in (ROOT / "papermill_runs/original.ipynb", ROOT / "papermill_runs/yelp.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        mistakes = next(c for c in cells if "mistakes(" in "".join(c["source"]) and "import" not in "".join(c["source"]))
+        shown = json.dumps(mistakes["outputs"])
+        assert "probability" in shown and "<th>text</th>" not in shown
+
+def test_training_notebook_imports_and_never_defines():
+    cells = [c for c in json.loads((ROOT / "nbs/runs/train.ipynb").read_text())["cells"] if c["cell_type"] == "code"]
+    assert cells[0]["metadata"]["tags"] == ["parameters"]
+    assert not any(isinstance(n, (ast.FunctionDef, ast.ClassDef)) for c in cells for n in ast.walk(ast.parse("".join(line for line in c["source"] if not line.startswith("%")))))
+
+@pytest.mark.slow
+def test_wheel_installs_and_serves_without_torch(tmp_path, trained):
+    "The wheel in an empty environment, with [serve]: no torch, no Jupyter; it predicts and serves an artifact."
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
+    wheel = next(tmp_path.glob("*.whl"))
+    assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml"} <= set(zipfile.ZipFile(wheel).namelist())
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python, command = tmp_path / "venv/bin/python", str(tmp_path / "venv/bin/yelp-reviews")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[serve]"], check=True, timeout=250)
+    installed = {p["name"].lower() for p in json.loads(subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True).stdout)}
+    assert not installed & {"torch", "jupyterlab", "ipykernel", "nbdev", "pandas", "numba"} and "fastapi" in installed
+
+    artifact = str(next((trained.folder / ".yelp").rglob("model.safetensors")))
+    said = subprocess.run([command, "predict", "Lovely food, friendly staff.", "--model", artifact], capture_output=True, text=True, cwd=tmp_path)
+    assert said.stdout.startswith("positive"), said.stderr
+    port = free_port()
+    server = subprocess.Popen([command, "serve", "--model", artifact, "--port", str(port)], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try: assert wait_json(f"http://127.0.0.1:{port}/health/ready")["status"] == "ready"
+    finally:
+        server.terminate()
+        assert server.wait(10) in (0, -15)
+
+def wait_json(url:str, seconds:float=30) -> dict:
+    "The JSON at an address, as soon as it answers."
+    import time, urllib.request
+    for _ in range(int(seconds * 10)):
+        try: return json.load(urllib.request.urlopen(url, timeout=2))
+        except OSError: time.sleep(.1)
+    raise AssertionError(f"{url} did not answer in {seconds} s")
