@@ -1,5 +1,6 @@
 "Training by papermill, tracking, registry and evaluation, through the command line."
-import json, os
+import json, os, subprocess, sys, time, urllib.request
+from pathlib import Path
 import mlflow, numpy as np, pandas as pd, pyarrow.parquet as pq, pytest
 from yelp_reviews.config import get_settings, use_mlflow
 from yelp_reviews.registry import load_model
@@ -47,17 +48,17 @@ def test_registered_model_is_a_pyfunc_without_pickle(trained, client):
 @pytest.mark.slow
 def test_mlflow_models_serve(trained, client):
     "MLflow's own server gives the same probabilities from the registered model."
-    import subprocess, sys, urllib.request
     _, settings = client
     scorer, ref = load_model("production", settings)
     port = free_port()
-    env = trained.env | {"MLFLOW_TRACKING_URI": f"sqlite:///{trained.folder}/.yelp/mlflow.db"}
+    env = trained.env | {"MLFLOW_TRACKING_URI": f"sqlite:///{trained.folder}/.yelp/mlflow.db",
+                         "PATH": f"{Path(sys.executable).parent}:{trained.env['PATH']}"} # MLflow calls uvicorn by name
     server = subprocess.Popen([sys.executable, "-m", "mlflow", "models", "serve", "-m", ref.uri, "-p", str(port), "--env-manager", "local", "--workers", "1"],
                               env=env, cwd=trained.folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
             try: urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2); break
-            except OSError: __import__("time").sleep(.1)
+            except OSError: time.sleep(.1)
         body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[t] for t in EVERYDAY.text]}}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"})
         answer = json.load(urllib.request.urlopen(request, timeout=10))["predictions"]

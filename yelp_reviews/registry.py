@@ -118,15 +118,14 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #b2df6d7b
+# %% ../nbs/07_registry.ipynb #66d18718
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
     if "://" not in ref.uri and not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
+    mlflow = use_mlflow(settings)
     def write(folder:Path):
-        try: download_artifacts(artifact_uri=ref.uri, dst_path=str(folder / "download"), tracking_uri=mlflow_uri(settings))
-        except (MlflowException, OSError) as e: raise UserError(f"Could not fetch {ref.uri} from {mlflow_uri(settings)} ({str(e)[:200]})") from None
+        try: mlflow.artifacts.download_artifacts(ref.uri, dst_path=str(folder / "download"))
+        except (mlflow.MlflowException, OSError) as e: raise UserError(f"Could not fetch {ref.uri} from {mlflow_uri(settings)} ({str(e)[:200]})") from None
         found = next(folder.rglob(ARTIFACT), None)
         if not found: raise UserError(f"{ref.uri} holds no {ARTIFACT}; it was not made by this project")
         load_scorer(found)
