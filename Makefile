@@ -2,6 +2,9 @@
 PYTHON ?= python3
 DATA ?= auto
 BIN := .venv/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+COUNT := /^Collecting/ {printf "\r  collected %d", ++n} /^Installing/ {printf "\r  collected %d, installing", n} {fflush()} END {if (n) print ""}
 
 .PHONY: help install up test lab export readme lock clean
 .DEFAULT_GOAL := help
@@ -14,8 +17,9 @@ install: .venv/installed  ## create .venv and install from the lock
 .venv/installed: requirements.lock settings.ini setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; name one: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --progress-bar on --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Installing $$(grep -c . requirements.lock) packages into .venv; the first time takes some minutes"
+	@$(BIN)/python -m pip install --progress-bar off --requirement requirements.lock | awk '$(COUNT)'
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 up: install  ## train if need be, and serve everything; DATA=path for your own reviews

@@ -107,12 +107,13 @@ def execute(notebook:Path, out:Path, parameters:dict, settings:Settings):
     finally:
         if out.exists(): client.log_artifact(run_id, str(out), "notebook")
 
-# %% ../nbs/14_cli.ipynb #c6d35dab
+# %% ../nbs/14_cli.ipynb #1fdfd8ae
 def train(source:str, columns:str="", parameters:dict|None=None, run_name:str="") -> str:
     "Prepare the data, run the training notebook, register the model; returns the new version."
-    from yelp_reviews.data import column_names, prepare
+    from yelp_reviews.data import SAMPLE, column_names, locate, prepare
     from yelp_reviews.text import pack
     settings, notebook = get_settings(), runs_folder() / "train.ipynb"
+    if source == "auto": source = SAMPLE if locate(source, settings, shown()) == SAMPLE else "yelp_polarity"
     name = run_name or f"{Path(source).name.split('.')[0]}-{datetime.now():%Y%m%d-%H%M%S}"
     if "/" in name or name.startswith("."): raise UserError(f"run_name is {name!r}; use a plain file name")
     out = settings.runs / f"{name}.ipynb"
@@ -310,7 +311,7 @@ def wanted(source:str, settings:Settings) -> bool:
     except UserError: return True
     return source != "auto" and prepare(source, settings=settings, progress=shown()).report.fingerprint != scorer.info.get("fingerprint")
 
-# %% ../nbs/14_cli.ipynb #1496c640
+# %% ../nbs/14_cli.ipynb #2033d3ff
 PLANNED = {"proxy": "proxy_port", "dashboard": "dashboard_port"} # arrive with their own issues
 
 def address_table(settings:Settings, found:dict) -> str:
@@ -326,7 +327,7 @@ def address_table(settings:Settings, found:dict) -> str:
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A training parameter, as for train.")
 def up_command(source, pairs):
     "Train if there is no production model yet, promote, and serve everything until Ctrl-C."
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stop in (signal.SIGINT, signal.SIGTERM): signal.signal(stop, signal.default_int_handler)
     settings = get_settings()
     found = services(settings)
     require_free(settings.host, {name: port for name, (port, _, _) in found.items()})
