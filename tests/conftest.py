@@ -1,5 +1,5 @@
 "What the tests of several processes share: flags, a folder with state of its own, and the command line."
-import os, socket, subprocess, sys
+import json, os, socket, subprocess, sys, time, urllib.request
 from pathlib import Path
 import pytest
 
@@ -25,6 +25,13 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+def wait_json(url:str, seconds:float=30) -> dict:
+    "The JSON at an address, as soon as it answers."
+    for _ in range(int(seconds * 10)):
+        try: return json.load(urllib.request.urlopen(url, timeout=2))
+        except OSError: time.sleep(.1)
+    raise AssertionError(f"{url} did not answer in {seconds} s")
 
 class Project:
     "A folder with a state and a cache of its own, and the command line run in it."

@@ -3,7 +3,7 @@ import ast, json, re, subprocess, sys, tomllib, zipfile
 from configparser import ConfigParser
 from pathlib import Path
 import pytest, yaml
-from conftest import ROOT, free_port
+from conftest import ROOT, free_port, wait_json
 
 ini = ConfigParser(delimiters=["="])
 ini.read(ROOT / "settings.ini")
@@ -40,10 +40,16 @@ def test_a_module_imports_only_earlier_ones():
 
 WATCH = """
 import os, sys
+def ours(frame):
+    while frame and not frame.f_globals.get('__name__', '').startswith('yelp_reviews'): frame = frame.f_back
+    return frame
 class Environ(type(os.environ)):
     def __getitem__(self, key):
-        if str(key).startswith(('YELP_', 'MLFLOW_')) and sys._getframe(1).f_globals.get('__name__', '').startswith('yelp_reviews'): print('reads', key)
+        if str(key).upper().startswith(('YELP_', 'MLFLOW_')) and ours(sys._getframe(1)): print('reads', key)
         return super().__getitem__(key)
+    def __iter__(self):
+        if ours(sys._getframe(1)): print('reads all')
+        return super().__iter__()
 os.environ.__class__ = Environ
 def hook(event, args):
     if event in ('socket.connect', 'socket.bind', 'os.mkdir'): print(event, args)
@@ -56,6 +62,12 @@ def test_importing_has_no_side_effects(module, tmp_path):
     "No socket, no file, no setting read. (Those left out import torch and matplotlib, whose caches are their own.)"
     done = subprocess.run([sys.executable, "-c", WATCH + f"import yelp_reviews.{module}"], capture_output=True, text=True, cwd=tmp_path)
     assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
+
+def test_side_effects_would_be_seen(tmp_path):
+    "The watcher itself: it sees a setting read and a file written."
+    (tmp_path / "yelp_reviews_bad.py").write_text("import os; from yelp_reviews.config import get_settings; os.environ.get('YELP_HOME'); get_settings(); open('x', 'w')")
+    seen = subprocess.run([sys.executable, "-c", WATCH + "import yelp_reviews_bad"], capture_output=True, text=True, cwd=tmp_path).stdout
+    assert "reads YELP_HOME" in seen and "writes x" in seen
 
 @pytest.mark.parametrize("module", ["scorer", "registry", "server", "cli"])
 def test_serving_imports_nothing_heavy(module):
@@ -81,7 +93,7 @@ def test_training_notebook_imports_and_never_defines():
 @pytest.mark.slow
 def test_wheel_installs_and_serves_without_torch(tmp_path, trained):
     "The wheel in an empty environment, with [serve]: no torch, no Jupyter; it predicts and serves an artifact."
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
     assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml"} <= set(zipfile.ZipFile(wheel).namelist())
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
@@ -99,11 +111,3 @@ def test_wheel_installs_and_serves_without_torch(tmp_path, trained):
     finally:
         server.terminate()
         assert server.wait(10) in (0, -15)
-
-def wait_json(url:str, seconds:float=30) -> dict:
-    "The JSON at an address, as soon as it answers."
-    import time, urllib.request
-    for _ in range(int(seconds * 10)):
-        try: return json.load(urllib.request.urlopen(url, timeout=2))
-        except OSError: time.sleep(.1)
-    raise AssertionError(f"{url} did not answer in {seconds} s")

@@ -6,7 +6,6 @@ from yelp_reviews.config import get_settings, use_mlflow
 from yelp_reviews.registry import load_model
 from yelp_reviews.scorer import load_scorer, predict
 from conftest import ROOT, free_port
-from test_frame import wait_json
 
 EVERYDAY = pd.read_json(ROOT / "tests/everyday.jsonl", lines=True)
 

@@ -19,7 +19,7 @@ def up(project:Project, *args:str):
 def stop(process, how=signal.SIGINT) -> str:
     "Stop it as Ctrl-C does; what it said on the way."
     process.send_signal(how)
-    assert process.wait(20) == 130
+    assert process.wait(30) == 130
     return process.stderr.read()
 
 def listening(project:Project) -> list[str]:
@@ -38,10 +38,10 @@ def test_up_from_nothing_then_again(project):
     answer = ask(printed)
     assert set(answer) == {"text", "is_positive_review", "probability", "details"} and answer["is_positive_review"] == 1
     assert set(answer["details"]) == {"mlflow_run_id", "model_version", "inference_elapsed"} and answer["details"]["model_version"] == "1"
-    assert "proxy         not part of this version yet" in printed
+    assert "proxy       not part of this version yet" in printed
     assert sorted(listening(project)) == ["mlflow", "server"]
     taken = project.run("up", "--data", "reviews.csv", status=2)
-    assert re.fullmatch(r"yelp-reviews: Port \d+ on 127.0.0.1, for the mlflow, cannot be used .*\n", taken), taken
+    assert re.fullmatch(r"yelp-reviews: Port \d+ on 127.0.0.1, for MLflow, cannot be used .*\n", taken), taken
     assert "Stopped." in stop(process)
     assert not listening(project)
 
@@ -75,5 +75,5 @@ def test_a_service_that_ends_is_reported(project):
     served = subprocess.run(["pgrep", "-f", f"serve --port {project.ports['server']}"], capture_output=True, text=True).stdout.split()
     subprocess.run(["kill", "-9", *served], check=True)
     assert process.wait(20) == 2
-    assert "A service ended: model server; the logs are in" in process.stderr.read()
+    assert "A service ended: the model server; the logs are in" in process.stderr.read()
     assert not listening(project)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Bags', 'OPTIMIZERS', 'gather', 'BagDataset', 'BagData', 'TextSentiment', 'collapse']
 
-# %% ../nbs/04_model.ipynb #34071d71
+# %% ../nbs/04_model.ipynb #179e365e
 import numpy as np, torch, pytorch_lightning as L
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from .config import UserError
 from .scorer import Scorer
-from .text import Corpus, bags, bucket_counts
+from .text import Corpus, bags, word_counts
 
 # %% ../nbs/04_model.ipynb #2dd69415
 Bags = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -26,10 +26,10 @@ def gather(
     ids, offsets = bags(corpus, rows)
     return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(offsets[:-1]), torch.from_numpy(corpus.labels[rows].astype(np.float32))
 
-# %% ../nbs/04_model.ipynb #90fb4f5e
+# %% ../nbs/04_model.ipynb #1259e367
 class BagDataset(Dataset):
     "Reviews of one part of a corpus; indexed by a list of positions, it gives a whole batch."
-    def __init__(self, corpus:Corpus, part:int): self.corpus, self.rows = corpus, corpus.rows(part)
+    def __init__(self, corpus:Corpus, part:str): self.corpus, self.rows = corpus, corpus.rows(part)
     def __len__(self): return len(self.rows)
     def __getitem__(self, positions:list[int]) -> Bags: return gather(self.corpus, self.rows[positions])
 
@@ -43,21 +43,21 @@ class BagData(L.LightningDataModule):
         super().__init__()
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
         if batch_size < 1: raise UserError(f"batch_size is {batch_size}; use 1 or more")
-        for part, name in enumerate(("train", "validation")):
-            classes = np.unique(corpus.labels[corpus.rows(part)])
-            if not len(classes): raise UserError(f"The data has no {name} reviews; give more reviews")
-            if not part and len(classes) < 2: raise UserError(f"All {len(corpus.rows(part)):,} train reviews have label {classes[0]}; give reviews of both classes")
+        for part in ("train", "validation"):
+            if not len(corpus.rows(part)): raise UserError(f"The data has no {part} reviews; give more reviews")
+        labels = corpus.labels[corpus.rows("train")]
+        if labels.min() == labels.max(): raise UserError(f"All {len(labels):,} train reviews have label {labels[0]}; give reviews of both classes")
 
-    def loader(self, part:int, sampler) -> DataLoader:
+    def loader(self, part:str, sampler) -> DataLoader:
         "Batches of one part in the order of a sampler."
         dataset = BagDataset(self.corpus, part)
         return DataLoader(dataset, sampler=BatchSampler(sampler(dataset), self.batch_size, drop_last=False), batch_size=None)
 
     def train_dataloader(self):
         shuffle = torch.Generator().manual_seed(self.seed)
-        return self.loader(0, lambda dataset: RandomSampler(dataset, generator=shuffle))
-    def val_dataloader(self): return self.loader(1, lambda dataset: range(len(dataset)))
-    def test_dataloader(self): return self.loader(2, lambda dataset: range(len(dataset)))
+        return self.loader("train", lambda dataset: RandomSampler(dataset, generator=shuffle))
+    def val_dataloader(self): return self.loader("validation", lambda dataset: range(len(dataset)))
+    def test_dataloader(self): return self.loader("test", lambda dataset: range(len(dataset)))
 
 # %% ../nbs/04_model.ipynb #50f018c9
 OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
@@ -97,14 +97,15 @@ class TextSentiment(L.LightningModule):
     def training_step(self, batch, _): return self.step(batch, "train")
     def validation_step(self, batch, _): return self.step(batch, "val")
 
-# %% ../nbs/04_model.ipynb #3c017c21
+# %% ../nbs/04_model.ipynb #7088ff26
 @torch.no_grad()
 def collapse(
     model:TextSentiment,
     corpus:Corpus, # what it was trained on: its n-grams, and counts of the train part
     **info,        # whatever the artifact should tell about itself
 ) -> Scorer:
-    "The model as a table of scores."
+    "The model as a table of scores; raises `UserError` if the model is not one of this corpus."
+    if model.hparams.bits != corpus.bits: raise UserError(f"The model has bits={model.hparams.bits} and the corpus bits={corpus.bits}; give both the same")
     scores = (model.embedding.weight @ model.linear.weight[0]).float().cpu().numpy()
-    counts = np.minimum(bucket_counts(corpus), 65_535).astype(np.uint16)
+    counts = np.minimum(word_counts(corpus), 65_535).astype(np.uint16)
     return Scorer(scores, counts, bias=model.linear.bias.item(), n_grams=corpus.n_grams, info=info)

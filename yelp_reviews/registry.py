@@ -16,7 +16,7 @@ import numpy as np
 from .config import Settings, UserError, cache_dir, into_cache, mlflow_uri, use_mlflow
 from .scorer import Scorer, load_scorer, predict, save_scorer
 
-# %% ../nbs/07_registry.ipynb #a3058bba
+# %% ../nbs/07_registry.ipynb #d559c21b
 ARTIFACT = "model.safetensors"
 
 class ReviewModel:
@@ -26,7 +26,7 @@ class ReviewModel:
     def predict(self, data, params=None):
         import pandas as pd
         texts = data["text"] if hasattr(data, "columns") else data
-        p = predict(self.scorer, [str(t) for t in texts])
+        p = predict(self.scorer, ["" if t is None else str(t) for t in texts])
         return pd.DataFrame({"probability": p, "is_positive_review": (p >= .5).astype(np.int64)})
 
 def _load_pyfunc(path:str) -> ReviewModel:
@@ -55,7 +55,7 @@ def log_model(
             registered_model_name=settings.model_name, metadata={"data_fingerprint": scorer.info.get("fingerprint", "")})
     return str(info.registered_model_version)
 
-# %% ../nbs/07_registry.ipynb #c9f0fbcf
+# %% ../nbs/07_registry.ipynb #8944cefc
 @dataclass(frozen=True)
 class ModelRef:
     "Where a model is, and which one it is."
@@ -67,37 +67,40 @@ def registry_client(settings:Settings):
     "MLflow's client for the configured server."
     return use_mlflow(settings).MlflowClient()
 
-def named_version(ref:str, settings:Settings):
-    "The registered version that an alias, an old stage or a number names, None if there is none."
+def named_version(
+    ref:str, # alias, old stage or version number
+    settings:Settings,
+    name:str="", # registered model, the configured one if not given
+):
+    "The registered version that a reference names, None if there is none; raises `UserError` if the server cannot be asked."
     from mlflow.exceptions import MlflowException
-    client, name = registry_client(settings), settings.model_name
+    client, name = registry_client(settings), name or settings.model_name
     try: return client.get_model_version(name, ref) if ref.isdigit() else client.get_model_version_by_alias(name, ref)
-    except MlflowException: pass
-    try: versions = client.search_model_versions(f"name='{name}'")
-    except MlflowException: return None
-    staged = [v for v in versions if (v.current_stage or "").lower() == ref.lower()]
+    except MlflowException as e:
+        if e.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise UserError(f"MLflow at {mlflow_uri(settings)} cannot be asked ({str(e)[:120]}); is it running?") from None
+    staged = [v for v in client.search_model_versions(f"name='{name}'") if (v.current_stage or "").lower() == ref.lower()]
     return max(staged, key=lambda v: int(v.version), default=None)
 
-# %% ../nbs/07_registry.ipynb #fe2a9aad
+# %% ../nbs/07_registry.ipynb #1d2df2b2
 def resolve(
     ref:str, # `production` or another alias, a version number, models:/…, runs:/…, or a path
     settings:Settings,
 ) -> ModelRef:
     "Which model a reference means; raises `UserError` with what to do if there is none."
-    path = Path(ref)
-    if path.suffix == ".safetensors" or path.exists(): return ModelRef(str(path / ARTIFACT if path.is_dir() else path))
-    if ref.startswith("runs:/"): return ModelRef(ref, run_id=ref.split("/")[1])
-    registered = re.fullmatch(r"models:/" + re.escape(settings.model_name) + r"[/@]([^/@]+)", ref)
-    if ref.startswith("models:/") and not registered: return ModelRef(ref)
-    name = registered[1] if registered else ref
+    if run := re.fullmatch(r"runs:/(\w+)/.+", ref): return ModelRef(ref, run_id=run[1])
+    if re.fullmatch(r"models:/m-\w+", ref): return ModelRef(ref)
+    registered = re.fullmatch(r"models:/([^/@:]+)[/@]([\w.-]+)", ref)
+    if not registered and (ref.endswith(".safetensors") or "/" in ref and "://" not in ref):
+        return ModelRef(str(Path(ref) / ARTIFACT if Path(ref).is_dir() else Path(ref)))
+    model, name = registered.groups() if registered else (settings.model_name, ref)
     if not re.fullmatch(r"[\w.-]{1,255}", name): raise UserError(f"{ref!r} names no model; use production, a version number, models:/…, runs:/… or a path")
-    found = named_version(name, settings)
+    found = named_version(name, settings, model)
     if not found:
-        raise UserError(f"{settings.model_name} has no version {name!r} at {mlflow_uri(settings)}; "
-                        "train one with `yelp-reviews train`, then `yelp-reviews promote`")
-    return ModelRef(f"models:/{settings.model_name}/{found.version}", str(found.version), found.run_id)
+        raise UserError(f"{model} has no version {name!r} at {mlflow_uri(settings)}; train one with `yelp-reviews train`, then `yelp-reviews promote`")
+    return ModelRef(f"models:/{model}/{found.version}", str(found.version), found.run_id)
 
-# %% ../nbs/07_registry.ipynb #22cb5a38
+# %% ../nbs/07_registry.ipynb #10b94a9d
 def latest_version(settings:Settings) -> str:
     "The newest registered version; raises `UserError` if there is none."
     versions = registry_client(settings).search_model_versions(f"name='{settings.model_name}'")
@@ -110,7 +113,7 @@ def promote(
 ) -> ModelRef:
     "Point the alias `production` at a registered version; raises `UserError` if there is no such version."
     found = resolve(ref or latest_version(settings), settings)
-    if not found.version: raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
+    if not found.version or not found.uri.startswith(f"models:/{settings.model_name}/"): raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
     client, before = registry_client(settings), named_version(settings.alias, settings)
     client.set_model_version_tag(settings.model_name, found.version, "promoted_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
     if before and str(before.version) != found.version:
@@ -118,10 +121,10 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #66d18718
+# %% ../nbs/07_registry.ipynb #9cd3ca17
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
-    if "://" not in ref.uri and not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
+    if not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
     mlflow = use_mlflow(settings)
     def write(folder:Path):
         try: mlflow.artifacts.download_artifacts(ref.uri, dst_path=str(folder / "download"))

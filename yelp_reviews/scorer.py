@@ -14,18 +14,18 @@ import numpy as np
 from .config import UserError
 from .text import TOKENIZER, hash_texts, ngram_ids, token_spans, tokenize
 
-# %% ../nbs/03_scorer.ipynb #b4bf2ec9
+# %% ../nbs/03_scorer.ipynb #f2c1d9a9
 FORMAT = 1 # of the artifact
 
 @dataclass
 class Scorer:
     "A trained bag of n-grams, collapsed to a score a bucket."
     scores: np.ndarray      # float32, shape (2^bits,)
-    counts: np.ndarray      # uint16, shape (2^bits,), times seen in training, at most 65,535
+    counts: np.ndarray      # uint16, shape (2^bits,), times seen in training as a single word, at most 65,535
     bias: float = 0.
     temperature: float = 1. # divides the logit
     n_grams: int = 2        # longest n-gram
-    info: dict = field(default_factory=dict)      # data, run, label rule: see `describe`
+    info: dict = field(default_factory=dict)      # what it says about itself: data, run, label rule, recipe
     reference: dict = field(default_factory=dict) # histograms of the validation reviews, for drift
 
     @property
@@ -113,18 +113,21 @@ def save_scorer(scorer:Scorer, path:Path) -> Path:
         return temporary.replace(path)
     finally: temporary.unlink(missing_ok=True)
 
-# %% ../nbs/03_scorer.ipynb #5b388660
-def check_artifact(header:dict, tensors:dict[str, np.ndarray]) -> str|None:
+# %% ../nbs/03_scorer.ipynb #a5d8ce50
+def check_artifact(header, tensors:dict[str, np.ndarray]) -> str|None:
     "What is wrong with an artifact's content, None if nothing."
     scores, counts = tensors.get("scores"), tensors.get("counts")
+    if not isinstance(header, dict) or not isinstance(header.get("info"), dict): return "its header is not an object with an info"
     if header.get("format") != FORMAT: return f"its format is {header.get('format')}, this package reads {FORMAT}"
     if header.get("tokenizer") != TOKENIZER: return f"its tokenizer is {header.get('tokenizer')!r}, this package has {TOKENIZER!r}"
     if scores is None or counts is None or scores.ndim != 1 or scores.shape != counts.shape: return "it lacks a table of scores and counts"
     if scores.dtype != np.float32 or counts.dtype != np.uint16: return f"its table has type {scores.dtype}, {counts.dtype}"
     if len(scores) < 2 or len(scores) & (len(scores) - 1): return f"its table has {len(scores):,} entries, not a power of two"
     numbers = [header.get("bias"), header.get("temperature")]
-    if not all(isinstance(x, (int, float)) and np.isfinite(x) for x in numbers) or numbers[1] <= 0: return f"bias and temperature are {numbers}"
-    if header.get("n_grams") not in range(1, 9): return f"n_grams is {header.get('n_grams')}"
+    if not all(type(x) in (int, float) and np.isfinite(x) for x in numbers) or numbers[1] <= 0: return f"bias and temperature are {numbers}"
+    if type(header.get("n_grams")) is not int or not 1 <= header["n_grams"] <= 8: return f"n_grams is {header.get('n_grams')}"
+    for name, edges in PROFILE_BINS.items():
+        if tensors.get(f"reference.{name}", np.zeros(len(edges) - 1)).shape != (len(edges) - 1,): return f"its reference of {name} has another number of bins"
     if not np.isfinite(scores).all(): return "its scores hold numbers that are not finite"
 
 def load_scorer(path:Path) -> Scorer:
@@ -139,4 +142,4 @@ def load_scorer(path:Path) -> Scorer:
     wrong = check_artifact(header, tensors)
     if wrong: raise UserError(f"{path} is not a model for this package: {wrong}; train it again")
     reference = {name.removeprefix("reference."): t for name, t in tensors.items() if name.startswith("reference.")}
-    return Scorer(tensors["scores"], tensors["counts"], header["bias"], header["temperature"], header["n_grams"], header.get("info", {}), reference)
+    return Scorer(tensors["scores"], tensors["counts"], header["bias"], header["temperature"], header["n_grams"], header["info"], reference)

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['TOKENIZER', 'TOKEN', 'MIX', 'WORD', 'SINGLE', 'BREAK', 'DELETED', 'WIDE2', 'WIDE3', 'tokenize', 'token_spans',
            'ngram_ids', 'byte_kinds', 'wide_spaces', 'crc_table', 'hash_rows', 'compiled', 'hash_chunk', 'hash_texts',
-           'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bags', 'bucket_counts']
+           'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bags', 'is_word', 'word_counts']
 
-# %% ../nbs/02_text.ipynb #a22fec84
-import json, re
+# %% ../nbs/02_text.ipynb #146b2c94
+import json, os, re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 import numpy as np
-from .config import UserError, into_cache
+from .config import SPLITS, UserError, into_cache
 
 # %% ../nbs/02_text.ipynb #1285e4af
 TOKENIZER = "basic_english-1"
@@ -79,8 +79,15 @@ def crc_table() -> np.ndarray:
     for byte in range(256): table[255 ^ byte] = crc32(bytes([byte])) ^ 0xFF000000
     return table
 
-# %% ../nbs/02_text.ipynb #3fe93e9f
-def hash_rows(data, starts, n_grams, bits, kinds, spaces, table, ids, ends):
+# %% ../nbs/02_text.ipynb #73d35b11
+def hash_rows(
+    data,    # UTF-8 bytes of lower-cased texts, uint8
+    starts,  # where each text starts and the last ends, int64, shape (n + 1,)
+    n_grams, bits,
+    kinds, spaces, table, # the three tables above
+    ids,     # out: buckets, int32
+    ends,    # out: where each text's buckets end, int64, shape (n,)
+):
     "Write the buckets of the texts `data[starts[r]:starts[r+1]]` to `ids`, one text after the other, and where each ends to `ends`."
     mix, half, shift, br = np.uint64(MIX), np.uint64(32), np.uint64(64 - bits), b"<br />"
     states, count = np.zeros(n_grams + 1, np.uint64), 0
@@ -119,7 +126,7 @@ def hash_rows(data, starts, n_grams, bits, kinds, spaces, table, ids, ends):
         ends[row] = count
     return count
 
-# %% ../nbs/02_text.ipynb #c48ba215
+# %% ../nbs/02_text.ipynb #e891d662
 @cache
 def compiled():
     "The kernel and its tables, compiled at the first use and kept on disk; None where numba is not installed."
@@ -143,7 +150,7 @@ def hash_texts(
     texts:list[str], # any number of texts
     n_grams:int,     # longest n-gram
     bits:int,        # 2^bits buckets
-    threads:int=2,   # threads that share the work
+    threads:int=os.cpu_count(), # threads that share the work
 ) -> tuple[np.ndarray, np.ndarray]:
     "Flat buckets of all n-grams, shape (total,), int32, and offsets, shape (len(texts) + 1,), int64: text r has `ids[offsets[r]:offsets[r+1]]`."
     step = max(1, -(-len(texts) // threads))
@@ -152,21 +159,21 @@ def hash_texts(
     ids = np.concatenate([np.empty(0, np.int32), *(i for i, _ in done)])
     return ids, np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *(n for _, n in done)]))])
 
-# %% ../nbs/02_text.ipynb #34cd8cb4
+# %% ../nbs/02_text.ipynb #561501ba
 @dataclass
 class Corpus:
     "Reviews as buckets: review r has `ids[offsets[r]:offsets[r+1]]`."
     ids: np.ndarray     # int32, shape (total,), memory-mapped
     offsets: np.ndarray # int64, shape (n + 1,)
     labels: np.ndarray  # int8, shape (n,), 1 is positive
-    split: np.ndarray   # int8, shape (n,), index into `data.SPLITS`, -1 for a dropped copy
+    split: np.ndarray   # int8, shape (n,), index into `SPLITS`, -1 for a dropped copy
     n_grams: int        # longest n-gram
     bits: int           # 2^bits buckets
     fingerprint: str    # of the data
 
-    def rows(self, part:int) -> np.ndarray:
-        "Numbers of the rows of one split, such as 0 for train."
-        return np.flatnonzero(self.split == part)
+    def rows(self, part:str) -> np.ndarray:
+        "Numbers of the reviews of one split: train, validation or test."
+        return np.flatnonzero(self.split == SPLITS.index(part))
 
 def open_corpus(folder:Path) -> Corpus:
     "The packed corpus in a folder, memory-mapped."
@@ -176,8 +183,12 @@ def open_corpus(folder:Path) -> Corpus:
     ids = np.memmap(folder / "ids.bin", np.int32, "r", shape=(total,)) if total else np.empty(0, np.int32)
     return Corpus(ids, **arrays, **meta)
 
-# %% ../nbs/02_text.ipynb #ad25da01
-def write_corpus(folder:Path, reviews, n_grams:int, bits:int, progress:bool):
+# %% ../nbs/02_text.ipynb #37181ff0
+def write_corpus(
+    folder:Path, # an empty folder
+    reviews,     # prepared `data.Reviews`
+    n_grams:int, bits:int, progress:bool,
+):
     "Hash the reviews batch by batch into the files of a corpus."
     from tqdm.auto import tqdm
     counts, table = [], reviews.table
@@ -195,7 +206,7 @@ def write_corpus(folder:Path, reviews, n_grams:int, bits:int, progress:bool):
 def pack(
     reviews,           # prepared `data.Reviews`
     n_grams:int=2,     # longest n-gram
-    bits:int=22,       # 2^bits buckets
+    bits:int=20,       # 2^bits buckets
     progress:bool=True, # show a bar?
 ) -> Corpus:
     "The reviews as a packed corpus, from the cache if it is there; raises `UserError` if an option is out of range."
@@ -214,16 +225,22 @@ def bags(
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     return corpus.ids[np.arange(offsets[-1]) + np.repeat(corpus.offsets[rows] - offsets[:-1], sizes)], offsets
 
-# %% ../nbs/02_text.ipynb #f1f3fff5
-def bucket_counts(
-    corpus:Corpus,
-    part:int=0, # split, 0 for train
+# %% ../nbs/02_text.ipynb #7f2155e6
+def is_word(
+    sizes:np.ndarray, # n-grams in each review, shape (n,)
+    n_grams:int,
 ) -> np.ndarray:
-    "How often each bucket occurs in one split, shape (2^bits,), int64."
-    counts = np.zeros(2**corpus.bits, np.int64)
-    for start in range(0, len(corpus.split), 1 << 14):
-        stop = min(start + (1 << 14), len(corpus.split))
-        ids = corpus.ids[corpus.offsets[start]:corpus.offsets[stop]]
-        kept = np.repeat(corpus.split[start:stop] == part, np.diff(corpus.offsets[start:stop + 1]))
-        counts += np.bincount(ids[kept], minlength=len(counts))
+    "Which of the packed n-grams of these reviews are single words, shape (total,), bool."
+    place = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
+    first = [n * (n + 1) // 2 for n in range(1, n_grams + 1)]
+    return np.isin(place, first) | ((place > first[-1]) & ((place - first[-1]) % n_grams == 0))
+
+def word_counts(corpus:Corpus, part:str="train") -> np.ndarray:
+    "How often each bucket occurs as a single word in one split, shape (2^bits,), int64; piece by piece, so memory stays flat."
+    counts, keep = np.zeros(2**corpus.bits, np.int64), corpus.split == SPLITS.index(part)
+    for start in range(0, len(keep), 1 << 14):
+        stop = min(start + (1 << 14), len(keep))
+        sizes = np.diff(corpus.offsets[start:stop + 1])
+        chosen = np.repeat(keep[start:stop], sizes) & is_word(sizes, corpus.n_grams)
+        counts += np.bincount(corpus.ids[corpus.offsets[start]:corpus.offsets[stop]][chosen], minlength=len(counts))
     return counts

@@ -28,7 +28,7 @@ class History(L.Callback):
         if not all(map(np.isfinite, row.values())):
             raise UserError(f"The loss is not a number after epoch {trainer.current_epoch + 1} at lr={model.hparams.lr}; lower lr")
 
-# %% ../nbs/05_training.ipynb #f8fc8eb9
+# %% ../nbs/05_training.ipynb #8fc47641
 NOT_OURS = (".*isinstance.treespec.*", ".*Sparse invariant checks.*", ".*does not have many workers.*")
 "Warnings of Lightning and torch about themselves, which a reader of the run can do nothing about."
 
@@ -38,21 +38,20 @@ def fit(
     max_epochs:int=10,
     patience:int=1,         # epochs without a better validation loss before it stops
     accelerator:str="auto", # Lightning's: cpu, gpu, auto
-    devices:int=1,
     logger=False,           # a Lightning logger
     progress:bool=False,    # Lightning's progress bar?
-    **trainer,              # anything else for `Trainer`
 ) -> tuple[TextSentiment, list[dict]]:
     "The model with its best weights, and the metrics of each epoch; raises `UserError` if the loss stops being a number."
+    if model.hparams.bits != data.corpus.bits: raise UserError(f"The model has bits={model.hparams.bits} and the corpus bits={data.corpus.bits}; give both the same")
     history = History()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         for message in NOT_OURS: warnings.filterwarnings("ignore", message)
         best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=True)
         stop = EarlyStopping("val_loss", patience=patience, check_finite=False)
-        L.Trainer(max_epochs=max_epochs, accelerator=accelerator, devices=devices, logger=logger, deterministic="warn",
+        L.Trainer(max_epochs=max_epochs, accelerator=accelerator, devices=1, logger=logger, deterministic="warn",
                   callbacks=[stop, best, history], enable_progress_bar=progress, enable_model_summary=False,
-                  num_sanity_val_steps=0, **trainer).fit(model, data)
+                  num_sanity_val_steps=0).fit(model, data)
         return TextSentiment.load_from_checkpoint(best.best_model_path, map_location="cpu", weights_only=True), history.rows
 
 def seed_everything(seed:int):
