@@ -85,7 +85,8 @@ def test_predict_file(trained, client):
     trained.write("texts.jsonl", "".join(json.dumps({"review": t}) + "\n" for t in [*EVERYDAY.text, " "]))
     trained.run("predict", "--data", "texts.jsonl", "--output", "out.parquet")
     table = pq.read_table(trained.folder / "out.parquet").to_pandas()
-    np.testing.assert_allclose(table.probability, predict(load_model("production", settings)[0], [*EVERYDAY.text, ""]), atol=1e-12)
+    assert table.probability.isna().tolist() == [False] * len(EVERYDAY) + [True]
+    np.testing.assert_allclose(table.probability[:-1], predict(load_model("production", settings)[0], list(EVERYDAY.text)), atol=1e-12)
     assert "use .csv or .parquet" in trained.run("predict", "--data", "texts.jsonl", "--output", "out.xls", status=2).replace("write to", "use")
     assert "There is no file" in trained.run("predict", "--data", "nothing.csv", "--output", "out.csv", status=2)
     assert not (trained.folder / "out.csv").exists()
