@@ -97,7 +97,7 @@ def test_failed_run_is_marked_and_explained(trained, client):
     assert "yelp-reviews: The loss is not a number after epoch 1 at lr=1e+30; lower lr" in said
     experiment = client.get_experiment_by_name("yelp-reviews").experiment_id
     run, = client.search_runs([experiment], "attributes.run_name = 'nan'")
-    assert run.info.status == "FAILED" and [f.path for f in client.list_artifacts(run.info.run_id, "notebook")] == ["notebook/nan.ipynb"]
+    assert run.info.status == "FAILED" and [f.path for f in client.list_artifacts(run.info.run_id, "notebook")] == ["notebook/nan.failed.ipynb"]
     assert len(client.search_model_versions("name='yelp-model'")) == 1
 
 def test_same_parameters_same_model(trained):

@@ -6,12 +6,13 @@
 __all__ = ['POSITIVE_STARS', 'SCHEMA', 'KNOWN_COLUMNS', 'LABEL_WORDS', 'POLARITY_WORDS', 'SPLIT_WORDS', 'COMPRESSION', 'BLOCK',
            'READERS', 'POLARITY_MIRRORS', 'POLARITY_SHA256', 'SAMPLE', 'PREPARED_VERSION', 'guess_columns',
            'column_names', 'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise',
-           'file_kind', 'open_stream', 'require_content', 'csv_row_error', 'read_csv', 'json_type', 'read_json',
-           'read_parquet', 'parts', 'json_kind', 'find_damage', 'damage_error', 'read_reviews', 'sha256', 'fetch_part',
-           'download', 'locate', 'text_keys', 'assign_split', 'drop_duplicates', 'fingerprint', 'Report',
-           'english_share', 'Reviews', 'open_prepared', 'usable', 'take', 'write_prepared', 'sample_batches', 'prepare']
+           'file_kind', 'open_stream', 'require_content', 'csv_header', 'csv_row_error', 'read_csv', 'json_type',
+           'first_objects', 'read_json', 'read_parquet', 'parts', 'json_kind', 'find_damage', 'damage_error',
+           'read_reviews', 'sha256', 'fetch_part', 'download', 'locate', 'text_keys', 'follow_group', 'assign_split',
+           'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews', 'open_prepared', 'usable', 'take',
+           'write_prepared', 'sample_batches', 'prepare']
 
-# %% ../nbs/01_data.ipynb #f1b3b83e
+# %% ../nbs/01_data.ipynb #5ac2b399
 import csv, difflib, hashlib, io, json, os, re, tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv, pyarrow.json, pyarrow.parquet as pq
 from tqdm.auto import tqdm
 from . import sample
-from .config import SPLITS, Settings, UserError, cache_dir, get_settings, into_cache
+from .config import SPLITS, Settings, UserError, cache_dir, check_recipe, get_settings, into_cache
 
 # %% ../nbs/01_data.ipynb #96b6c66d
 POSITIVE_STARS = 3
@@ -29,7 +30,7 @@ POSITIVE_STARS = 3
 SCHEMA = pa.schema([("text", pa.string()), ("stars", pa.float32()), ("label", pa.int8()),
                     ("group", pa.string()), ("split", pa.int8())])
 
-# %% ../nbs/01_data.ipynb #bcc2fbd1
+# %% ../nbs/01_data.ipynb #86892bd0
 KNOWN_COLUMNS = {
     "text": ("text", "review", "review_text", "reviewtext", "content", "body", "comment", "sentence"),
     "stars": ("stars", "rating", "star_rating", "score", "overall"),
@@ -45,6 +46,8 @@ def guess_columns(
 ) -> dict[str, str]:
     "Which column is the text, the stars or label, the group and the split; raises `UserError` if one that is needed is missing."
     lower = {name.strip().lower(): name for name in names}
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice: raise UserError(f"{where}, row 1: two columns are named {twice!r}; rename one")
     found = {role: lower[known] for role, all_known in KNOWN_COLUMNS.items() for known in reversed(all_known) if known in lower}
     if "label" in (given or {}) and "stars" not in given: found.pop("stars", None)
     for role, name in (given or {}).items():
@@ -62,7 +65,7 @@ def column_names(written:str) -> dict[str, str]:
     if not all(name for _, _, name in pairs): raise UserError(f"Columns are written role=name,role=name, such as text=body; not {written!r}")
     return {role.strip(): name.strip() for role, _, name in pairs}
 
-# %% ../nbs/01_data.ipynb #95401b9b
+# %% ../nbs/01_data.ipynb #1a9f2b19
 def row_error(where:str, row:int, problem:str, remedy:str="mend or remove the row") -> UserError:
     "The error for one bad row: file, row (the first is 1, a header is not counted), problem, remedy."
     return UserError(f"{where}, row {row:,}: {problem}; {remedy}")
@@ -74,15 +77,15 @@ def first(mask) -> int:
 def numbers(column, where:str, row0:int, what:str):
     "The column as floating point numbers, null where it is not a number by its own word (NaN); raises `UserError` naming the first row that is not one."
     try:
-        found = column.cast(pa.float32())
+        found = (pc.utf8_trim_whitespace(column) if pa.types.is_string(column.type) else column).cast(pa.float32())
         return pc.if_else(pc.is_nan(found), None, found)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError): pass
     for row, value in enumerate(column.to_pylist()):
         try: float(value or 0)
-        except ValueError: raise row_error(where, row0 + row + 1, f"{what} is {value!r}, not a number") from None
-    raise UserError(f"{where}: the {what} column has type {column.type}, not numbers")
+        except (ValueError, TypeError): raise row_error(where, row0 + row + 1, f"{what} is {value!r}, not a number") from None
+    raise UserError(f"{where}: the {what} column has type {column.type}; give numbers")
 
-# %% ../nbs/01_data.ipynb #7f09ac0c
+# %% ../nbs/01_data.ipynb #7c41f1b5
 LABEL_WORDS = {"0": 0, "0.0": 0, "false": 0, "neg": 0, "negative": 0, "1": 1, "1.0": 1, "true": 1, "pos": 1, "positive": 1}
 POLARITY_WORDS = {"1": 0, "2": 1}
 
@@ -92,15 +95,15 @@ def label_from_stars(stars, where:str, row0:int):
     if bad >= 0: raise row_error(where, row0 + bad + 1, f"stars is {stars[bad].as_py():g}, and stars run from 1 to 5")
     return pc.greater_equal(stars, POSITIVE_STARS).cast(pa.int8())
 
-def label_from_words(column, words:dict[str, int], where:str, row0:int):
+def label_from_words(column, words:dict[str, int], where:str, row0:int, what:str="label"):
     "Labels by their spelling; raises `UserError` naming the first row whose spelling is unknown."
     lower = pc.utf8_lower(column.cast(pa.string()))
     index = pc.index_in(lower, value_set=pa.array(list(words)))
     bad = first(pc.and_(index.is_null(), column.is_valid()))
-    if bad >= 0: raise row_error(where, row0 + bad + 1, f"label is {column[bad].as_py()!r}, not one of {', '.join(words)}")
+    if bad >= 0: raise row_error(where, row0 + bad + 1, f"{what} is {column[bad].as_py()!r}, not one of {', '.join(words)}")
     return pc.take(pa.array(list(words.values()), pa.int8()), index)
 
-# %% ../nbs/01_data.ipynb #7c8dcd3a
+# %% ../nbs/01_data.ipynb #b2933ebb
 SPLIT_WORDS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2, "testing": 2}
 
 def normalise(
@@ -118,13 +121,13 @@ def normalise(
     else: label = pa.nulls(n, pa.int8())
     group = raw["group"].cast(pa.string()) if "group" in names else pa.nulls(n, pa.string())
     if split is not None: part = pa.array(np.full(n, split, np.int8))
-    elif "split" in names: part = label_from_words(raw["split"], SPLIT_WORDS, where, row0)
+    elif "split" in names: part = label_from_words(raw["split"], SPLIT_WORDS, where, row0, "split")
     else: part = pa.nulls(n, pa.int8())
     text = raw["text"].cast(pa.string())
     if "polarity" in names: text = pc.replace_substring(text, "\\n", "\n")
     return pa.record_batch([pc.utf8_trim_whitespace(text), stars, label, group, part], schema=SCHEMA)
 
-# %% ../nbs/01_data.ipynb #238c96cd
+# %% ../nbs/01_data.ipynb #e7ec9412
 COMPRESSION = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".tgz": "gzip"}
 BLOCK = 8 << 20 # bytes that a reader parses at a time
 
@@ -137,18 +140,26 @@ def file_kind(path:Path) -> tuple[str, str|None]:
 
 def open_stream(file, compression:str|None) -> io.BufferedReader:
     "A buffered stream of the decompressed bytes of an open file."
-    return io.BufferedReader(pa.CompressedInputStream(file, compression) if compression else file, 1 << 20)
+    return io.BufferedReader(pa.CompressedInputStream(file, compression) if compression else file, BLOCK)
 
-# %% ../nbs/01_data.ipynb #514e262c
+# %% ../nbs/01_data.ipynb #7e780dc7
 def require_content(stream:io.BufferedReader, where:str) -> bytes:
     "The stream's first bytes, still to be read; raises `UserError` if there are none."
-    head = stream.peek(1 << 16)
+    head = stream.peek(BLOCK).removeprefix(b"\xef\xbb\xbf")
     if not head.strip(): raise UserError(f"{where}, row 1: the file is empty; give a file with at least one review")
-    return head.removeprefix(b"\xef\xbb\xbf")
+    return head
+
+def csv_header(head:bytes, where:str, delimiter:str) -> list[str]:
+    "The fields of the first row; raises `UserError` if it is not text in UTF-8."
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"): raise UserError(f"{where}, row 1: the text is UTF-16; save the file as UTF-8")
+    csv.field_size_limit(BLOCK)
+    try: return next(csv.reader(io.StringIO(head.decode("utf-8", "replace"), newline=None), delimiter=delimiter))
+    except (csv.Error, StopIteration) as e: raise UserError(f"{where}, row 1: not a row of a CSV file ({e}); mend the row") from None
 
 def csv_row_error(error:Exception, where:str, header:bool) -> Exception:
-    "A `UserError` for a row with too many or too few columns; any other error as it is."
+    "A `UserError` for a row that is too long or has too many or too few columns; any other error as it is."
     found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(error))
+    if "straddling" in str(error): return UserError(f"{where}: a row is longer than {BLOCK >> 20} MB; remove it")
     if not found: return error
     row, expected, got = map(int, found.groups())
     return row_error(where, row - header, f"{got} columns where {expected} are expected",
@@ -157,36 +168,44 @@ def csv_row_error(error:Exception, where:str, header:bool) -> Exception:
 def read_csv(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True,
              delimiter:str=",") -> Iterator[pa.RecordBatch]:
     "Batches of a CSV or TSV stream; two columns that begin with 1 or 2 and no header are the Yelp Polarity layout."
-    head = require_content(stream, where).decode("utf-8", "replace")
-    names = next(csv.reader(io.StringIO(head), delimiter=delimiter))
+    names = csv_header(require_content(stream, where), where, delimiter)
     polarity = len(names) == 2 and names[0] in POLARITY_WORDS
     if polarity: names = ["polarity", "text"]
     roles = {n: n for n in names} if polarity else guess_columns(names, where, given, labelled)
     options = dict(
-        read_options=pa.csv.ReadOptions(block_size=BLOCK, column_names=names, skip_rows=0 if polarity else 1, use_threads=False),
+        read_options=pa.csv.ReadOptions(block_size=BLOCK, column_names=names if polarity else None, use_threads=False),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(include_columns=list(roles.values()), strings_can_be_null=True, null_values=[""],
                                               column_types={name: pa.string() for name in roles.values()}))
     try: yield from (batch.rename_columns(list(roles)) for batch in pa.csv.open_csv(stream, **options))
     except pa.ArrowInvalid as e: raise csv_row_error(e, where, header=not polarity) from None
 
-# %% ../nbs/01_data.ipynb #e61b66a9
+# %% ../nbs/01_data.ipynb #ca014bfe
 def json_type(value, role:str="") -> pa.DataType:
     "Arrow's type for a JSON value in a column of this role."
     fixed = {"text": pa.string(), "stars": pa.float64()}
     return fixed.get(role) or {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}.get(type(value), pa.string())
 
+def first_objects(head:bytes, where:str, lines:int=1000) -> dict:
+    "Every key of the first lines with its first value that is not null: an object need not have all keys."
+    found = {}
+    for line in head.split(b"\n")[:lines]:
+        try: row = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError): break # the reader will say where
+        if not isinstance(row, dict): break
+        found |= {k: v for k, v in row.items() if found.get(k) is None}
+    if not found: raise UserError(f"{where}, row 1: not JSON Lines; write one JSON object a line")
+    return found
+
 def read_json(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True) -> Iterator[pa.RecordBatch]:
     "Batches of a JSON Lines stream: one object a line."
-    head = require_content(stream, where)
-    try: row = json.loads(head.split(b"\n", 1)[0])
-    except ValueError: row = None
-    if not isinstance(row, dict): raise UserError(f"{where}, row 1: not JSON Lines; write one JSON object a line")
+    row = first_objects(require_content(stream, where), where)
     roles = guess_columns(list(row), where, given, labelled)
     schema = pa.schema([(name, json_type(row[name], role)) for role, name in roles.items()])
-    reader = pa.json.open_json(stream, read_options=pa.json.ReadOptions(block_size=BLOCK),
-        parse_options=pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"))
-    for batch in reader: yield batch.select(schema.names).rename_columns(list(roles))
+    options = dict(read_options=pa.json.ReadOptions(block_size=BLOCK),
+                   parse_options=pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"))
+    try: yield from (batch.select(schema.names).rename_columns(list(roles)) for batch in pa.json.open_json(stream, **options))
+    except pa.ArrowInvalid as e: raise csv_row_error(e, where, header=False) from None
 
 def read_parquet(stream:io.BufferedReader, where:str, given:dict|None=None, labelled:bool=True) -> Iterator[pa.RecordBatch]:
     "Batches of a Parquet file."
@@ -199,7 +218,7 @@ def read_parquet(stream:io.BufferedReader, where:str, given:dict|None=None, labe
 READERS = {".csv": read_csv, ".tsv": partial(read_csv, delimiter="\t"), ".parquet": read_parquet,
            ".jsonl": read_json, ".ndjson": read_json, ".json": read_json}
 
-# %% ../nbs/01_data.ipynb #cf3f5638
+# %% ../nbs/01_data.ipynb #32e3c997
 def parts(
     path:Path,           # a file, a tar archive or a folder
     progress:bool=False, # show a bar of bytes read?
@@ -208,6 +227,7 @@ def parts(
     kind, compression = file_kind(path)
     if path.is_dir():
         for file in (path / "train.csv", path / "test.csv"):
+            if not file.is_file(): raise UserError(f"{path} has no {file.name}; give a file, an archive, or a folder with train.csv and test.csv")
             for _, suffix, _, stream in parts(file, progress): yield str(file), suffix, SPLIT_WORDS[file.stem], stream
         return
     with open(path, "rb") as f, tqdm.wrapattr(f, "read", total=path.stat().st_size, desc=f"Reading {path.name}",
@@ -219,10 +239,10 @@ def parts(
         with tarfile.open(fileobj=open_stream(counted, compression), mode="r|") as tar:
             for member in tar:
                 stem = Path(member.name).stem
-                if member.name.endswith((".csv", ".tsv")) and stem in SPLIT_WORDS:
+                if member.isfile() and member.name.endswith((".csv", ".tsv")) and stem in SPLIT_WORDS:
                     yield f"{path}:{member.name}", Path(member.name).suffix, SPLIT_WORDS[stem], tar.extractfile(member)
 
-# %% ../nbs/01_data.ipynb #41f443cb
+# %% ../nbs/01_data.ipynb #a7d54ce6
 def json_kind(value) -> str:
     "What a person calls a JSON value."
     return "a truth value" if isinstance(value, bool) else "a number" if isinstance(value, (int, float)) else type(value).__name__
@@ -235,13 +255,16 @@ def find_damage(lines, kind:str) -> tuple[int, str]:
         except UnicodeDecodeError as e: return number, f"not UTF-8 (byte 0x{line[e.start]:02x}); save the file as UTF-8"
         if READERS.get(kind) is not read_json or not text.strip(): continue
         try: types = {k: json_kind(v) for k, v in json.loads(text).items() if v is not None}
-        except (ValueError, AttributeError): return number, "not a JSON object; mend or remove the line"
+        except (ValueError, AttributeError, RecursionError): return number, "not a JSON object; mend or remove the line"
+        if re.search(r"\\u[dD][89a-fA-F]", text):
+            try: json.dumps(json.loads(text), ensure_ascii=False).encode()
+            except UnicodeEncodeError: return number, "half of a surrogate pair (\\ud800 to \\udfff); mend or remove the line"
         first_types = first_types or types
         changed = [k for k in types if k in first_types and types[k] != first_types[k]]
         if changed: return number, f"{changed[0]} is {json.loads(text)[changed[0]]!r}, of another type than in line 1; mend or remove the line"
-    return number, "the file breaks off or its quotes do not pair; mend the line or get the file again"
+    return number, "cannot be read up to here: quotes that do not pair, a value of another type, or the file breaks off; mend it or get it again"
 
-# %% ../nbs/01_data.ipynb #160fbada
+# %% ../nbs/01_data.ipynb #d6ef3085
 def damage_error(path:Path, where:str, kind:str, row:int, error:Exception) -> UserError:
     "What to tell a person whose file could not be read to its end."
     if isinstance(error, pa.ArrowInvalid) and kind != ".parquet":
@@ -266,7 +289,7 @@ def read_reviews(
                 yield normalise(batch, where, row, split)
                 row += batch.num_rows
     except FileNotFoundError as e: raise UserError(f"There is no file {e.filename}; check the path") from None
-    except (pa.ArrowException, OSError, EOFError, tarfile.TarError, UnicodeDecodeError) as e:
+    except (pa.ArrowException, OSError, EOFError, tarfile.TarError, UnicodeDecodeError, TypeError) as e:
         raise damage_error(path, where, kind, row, e) from None
 
 # %% ../nbs/01_data.ipynb #e59d8522
@@ -292,7 +315,7 @@ def fetch_part(url:str, part:Path, timeout:float, progress:bool):
                 unit_scale=True, desc=f"Downloading {part.stem}", disable=not progress, leave=False) as bar:
             for chunk in r.iter_bytes(1 << 16): bar.update(f.write(chunk))
 
-# %% ../nbs/01_data.ipynb #b921d4e1
+# %% ../nbs/01_data.ipynb #e3a55f78
 def download(
     urls:list[str],          # the same file at several addresses
     folder:Path,             # where it goes
@@ -302,24 +325,25 @@ def download(
 ) -> Path:
     "The file at the first address that gives it whole, from the cache if it is there; raises `UserError` naming what each one said."
     import httpx2
+    from filelock import FileLock
     key = digest or hashlib.sha256(urls[0].encode()).hexdigest()
-    name = Path(unquote(urlparse(urls[0]).path)).name
-    final, part = folder / key[:16] / name, folder / key[:16] / f"{name}.part"
-    if final.exists(): return final
+    name = re.sub(r"[^\w.-]", "_", unquote(urls[0].rstrip("/").rsplit("/", 1)[-1]))
+    final, part, said = folder / key[:16] / name, folder / key[:16] / f"{name}.part", []
     final.parent.mkdir(parents=True, exist_ok=True)
-    said = []
-    for url in urls:
-        if not digest: part.unlink(missing_ok=True) # without a digest two halves of different files would go unnoticed
-        try: fetch_part(url, part, timeout, progress)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as e:
-            said.append(f"{url}: {e or type(e).__name__}")
-            continue
-        if digest in (None, sha256(part)): return part.rename(final)
-        part.unlink()
-        said.append(f"{url}: its SHA-256 is not {digest[:16]}…")
+    with FileLock(part.with_suffix(".lock")): # another process may be fetching the same
+        if final.exists(): return final
+        for url in urls:
+            if not digest: part.unlink(missing_ok=True) # without a digest two halves of different files would go unnoticed
+            try: fetch_part(url, part, timeout, progress)
+            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as e: # ValueError: an address that cannot be one
+                said.append(f"{url}: {e or type(e).__name__}")
+                continue
+            if digest in (None, sha256(part)): return part.rename(final)
+            part.unlink()
+            said.append(f"{url}: its SHA-256 is not {digest[:16]}…")
     raise UserError("Could not download the data. " + "; ".join(said) + ". Check the address or give a local path")
 
-# %% ../nbs/01_data.ipynb #9624ff0a
+# %% ../nbs/01_data.ipynb #cdcdc8be
 SAMPLE = "sample"
 
 def locate(
@@ -328,7 +352,9 @@ def locate(
     progress:bool=True, # show a bar?
 ) -> Path|str:
     "The path of a source, downloaded if need be, or `sample`; raises `UserError` if there is no such source."
-    folder, address = cache_dir(settings) / "downloads", urlparse(source)
+    folder = cache_dir(settings) / "downloads"
+    try: address = urlparse(source)
+    except ValueError as e: raise UserError(f"{source!r} is not an address ({e}); mend it") from None
     if source == SAMPLE: return SAMPLE
     if source in ("auto", "yelp_polarity"):
         try: return download(POLARITY_MIRRORS, folder, POLARITY_SHA256, settings.download_timeout, progress)
@@ -337,7 +363,8 @@ def locate(
         print("Yelp Polarity could not be downloaded, so the data are the project's own synthetic sample.")
         return SAMPLE
     if address.scheme in ("http", "https"): return download([source], folder, None, settings.download_timeout, progress)
-    path = Path(unquote(address.path) if address.scheme == "file" else source).expanduser()
+    path = Path(unquote(address.path) if address.scheme == "file" else os.path.expanduser(source))
+    if path.exists() and not path.is_file() and not path.is_dir(): raise UserError(f"{path} is not a file; write it to one first")
     if not path.exists():
         near = difflib.get_close_matches(source, [SAMPLE, "yelp_polarity", "auto", *os.listdir(path.parent if path.parent.is_dir() else ".")], 1)
         raise UserError(f"There is no file {path}" + (f"; did you mean {near[0]}?" if near else "; give a path, an address, or sample"))
@@ -349,7 +376,14 @@ def text_keys(texts:list[str]) -> np.ndarray:
     digests = b"".join([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts])
     return np.frombuffer(digests, "<u8")
 
-# %% ../nbs/01_data.ipynb #532ce0e4
+# %% ../nbs/01_data.ipynb #2f337e14
+def follow_group(keys:np.ndarray, official:np.ndarray) -> np.ndarray:
+    "The given splits, with rows that have none in the split of their group, if another row of it has one."
+    has = np.flatnonzero(official >= 0)
+    has = has[np.lexsort((-official[has], keys[has]))]
+    at = np.minimum(np.searchsorted(keys[has], keys), len(has) - 1)
+    return np.where((official < 0) & (keys[has][at] == keys), official[has][at], official)
+
 def assign_split(
     keys:np.ndarray,     # uint64 hash of the group or the text, shape (n,)
     official:np.ndarray, # split that the source gave, shape (n,), -1 for none
@@ -360,13 +394,14 @@ def assign_split(
     place = keys / 2.**64
     if (official == 1).any(): validation = 0.
     if (official == 2).any(): test = 0.
+    if (official >= 0).any(): official = follow_group(keys, official)
     drawn = np.select([place < validation, place < validation + test], [1, 2], 0)
     return np.where(official > 0, official, drawn).astype(np.int8)
 
-# %% ../nbs/01_data.ipynb #f413d1b6
-def drop_duplicates(keys:np.ndarray, split:np.ndarray) -> np.ndarray:
-    "The split with -1 for every later copy of a text; a copy in test stays before one in validation, and that before one in train."
-    order = np.lexsort((np.arange(len(keys)), -split, keys))
+# %% ../nbs/01_data.ipynb #2046f326
+def drop_duplicates(keys:np.ndarray, label:np.ndarray, split:np.ndarray) -> np.ndarray:
+    "The split with -1 for all copies of a text but one: that in test before that in validation before that in train, negative before positive."
+    order = np.lexsort((label, -split, keys))
     later = np.zeros(len(keys), bool)
     later[order[1:]] = keys[order[1:]] == keys[order[:-1]]
     return np.where(later, -1, split).astype(np.int8)
@@ -408,7 +443,7 @@ def english_share(texts:pa.Array) -> float:
     "Share of texts that hold an everyday English word."
     return pc.mean(pc.match_substring_regex(texts, r"(?i)\b(the|and|was|it|of|very|not|for|this|they|with|my)\b")).as_py() or 0.
 
-# %% ../nbs/01_data.ipynb #9301531b
+# %% ../nbs/01_data.ipynb #2558a6fe
 PREPARED_VERSION = 1 # raise it when `prepare` changes what it writes
 
 @dataclass
@@ -425,8 +460,11 @@ class Reviews:
 
 def open_prepared(folder:Path) -> Reviews:
     "The prepared reviews in a folder, memory-mapped."
-    table = pa.ipc.open_file(pa.memory_map(str(folder / "reviews.arrow"))).read_all()
-    return Reviews(table, np.load(folder / "split.npy"), Report(**json.loads((folder / "report.json").read_text())), folder)
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(folder / "reviews.arrow"))).read_all()
+        return Reviews(table, np.load(folder / "split.npy"), Report(**json.loads((folder / "report.json").read_text())), folder)
+    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError) as e:
+        raise UserError(f"The prepared reviews in {folder} are damaged ({str(e)[:60]}); remove that folder") from None
 
 # %% ../nbs/01_data.ipynb #469db04e
 def usable(batch:pa.RecordBatch, dropped:dict[str, int]) -> pa.RecordBatch:
@@ -445,7 +483,7 @@ def take(batches:Iterator[pa.RecordBatch], limit:int) -> Iterator[pa.RecordBatch
         left -= batch.num_rows
         if left <= 0: return
 
-# %% ../nbs/01_data.ipynb #e2e5f59d
+# %% ../nbs/01_data.ipynb #70d303f8
 def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report, validation:float, test:float):
     "Write the table, the split and the report of a stream of batches."
     keys, groups, labels, official = [], [], [], []
@@ -462,7 +500,7 @@ def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report,
             official.append(batch["split"].fill_null(-1).to_numpy())
     if not report.read: raise UserError(f"{report.source}, row 1: there are no reviews; give a file with at least one")
     keys, groups, labels, official = map(np.concatenate, (keys, groups, labels, official))
-    split = drop_duplicates(keys, assign_split(groups, official, validation, test))
+    split = drop_duplicates(keys, labels, assign_split(groups, official, validation, test))
     if (split < 0).any(): report.dropped["duplicate"] = int((split < 0).sum())
     report.splits = {name: int((split == i).sum()) for i, name in enumerate(SPLITS)}
     report.positive = float(labels[split >= 0].mean()) if (split >= 0).any() else 0.
@@ -470,7 +508,7 @@ def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report,
     np.save(folder / "split.npy", split)
     (folder / "report.json").write_text(json.dumps(asdict(report)))
 
-# %% ../nbs/01_data.ipynb #a8b477e3
+# %% ../nbs/01_data.ipynb #ad764804
 def sample_batches(reviews:list[dict]) -> Iterator[pa.RecordBatch]:
     "The synthetic reviews in the schema."
     yield normalise(pa.RecordBatch.from_pylist(reviews), SAMPLE)
@@ -486,6 +524,7 @@ def prepare(
 ) -> Reviews:
     "Reviews ready for use, from the cache if they were prepared before; raises `UserError` naming file, row and remedy."
     settings = settings or get_settings()
+    check_recipe(limit=limit)
     found = locate(str(source), settings, progress)
     made = sample.generate() if found == SAMPLE else None
     content = json.dumps(made) if made else [(p.name, sha256(p)) for p in ([found] if found.is_file() else sorted(found.glob("*.csv")))]

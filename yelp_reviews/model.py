@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['Bags', 'OPTIMIZERS', 'gather', 'BagDataset', 'BagData', 'TextSentiment', 'collapse']
 
-# %% ../nbs/04_model.ipynb #179e365e
+# %% ../nbs/04_model.ipynb #6defa6ad
 import numpy as np, torch, pytorch_lightning as L
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
-from .config import UserError
+from .config import UserError, check_recipe
 from .scorer import Scorer
 from .text import Corpus, bags, word_counts
 
@@ -26,7 +26,7 @@ def gather(
     ids, offsets = bags(corpus, rows)
     return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(offsets[:-1]), torch.from_numpy(corpus.labels[rows].astype(np.float32))
 
-# %% ../nbs/04_model.ipynb #1259e367
+# %% ../nbs/04_model.ipynb #52d5d875
 class BagDataset(Dataset):
     "Reviews of one part of a corpus; indexed by a list of positions, it gives a whole batch."
     def __init__(self, corpus:Corpus, part:str): self.corpus, self.rows = corpus, corpus.rows(part)
@@ -42,7 +42,7 @@ class BagData(L.LightningDataModule):
     ):
         super().__init__()
         self.corpus, self.batch_size, self.seed = corpus, batch_size, seed
-        if batch_size < 1: raise UserError(f"batch_size is {batch_size}; use 1 or more")
+        check_recipe(batch_size=batch_size, seed=seed)
         for part in ("train", "validation"):
             if not len(corpus.rows(part)): raise UserError(f"The data has no {part} reviews; give more reviews")
         labels = corpus.labels[corpus.rows("train")]
@@ -59,7 +59,7 @@ class BagData(L.LightningDataModule):
     def val_dataloader(self): return self.loader("validation", lambda dataset: range(len(dataset)))
     def test_dataloader(self): return self.loader("test", lambda dataset: range(len(dataset)))
 
-# %% ../nbs/04_model.ipynb #50f018c9
+# %% ../nbs/04_model.ipynb #74a9f986
 OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 
 class TextSentiment(L.LightningModule):
@@ -71,8 +71,7 @@ class TextSentiment(L.LightningModule):
         lr:float=.5,      # learning rate
     ):
         super().__init__()
-        if optimizer not in OPTIMIZERS: raise UserError(f"optimizer is {optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
-        if embed_dim < 1 or lr <= 0: raise UserError(f"embed_dim is {embed_dim} and lr is {lr}; both are positive")
+        check_recipe(bits=bits, embed_dim=embed_dim, optimizer=optimizer, lr=lr)
         self.save_hyperparameters()
         self.embedding = nn.EmbeddingBag(2**bits, embed_dim, mode="mean", sparse=True)
         self.linear = nn.Linear(embed_dim, 1)

@@ -6,8 +6,8 @@
 __all__ = ['ARTIFACT', 'EXAMPLE', 'ReviewModel', 'log_model', 'ModelRef', 'registry_client', 'named_version', 'resolve',
            'latest_version', 'promote', 'fetch', 'load_model']
 
-# %% ../nbs/07_registry.ipynb #b0e97a04
-import hashlib, re, tempfile
+# %% ../nbs/07_registry.ipynb #3a0bd694
+import hashlib, re, shutil, tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -121,7 +121,7 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #9cd3ca17
+# %% ../nbs/07_registry.ipynb #139cb9a0
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
     if not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
@@ -139,4 +139,9 @@ def fetch(ref:ModelRef, settings:Settings) -> Path:
 def load_model(ref:str, settings:Settings) -> tuple[Scorer, ModelRef]:
     "The scorer that a reference means, and which one it is."
     found = resolve(ref, settings)
-    return load_scorer(fetch(found, settings)), found
+    path = fetch(found, settings)
+    try: return load_scorer(path), found
+    except UserError:
+        if str(path) == found.uri: raise
+        shutil.rmtree(path.parent) # the copy in the cache was damaged: fetch it anew
+        return load_scorer(fetch(found, settings)), found

@@ -113,7 +113,7 @@ def save_scorer(scorer:Scorer, path:Path) -> Path:
         return temporary.replace(path)
     finally: temporary.unlink(missing_ok=True)
 
-# %% ../nbs/03_scorer.ipynb #a5d8ce50
+# %% ../nbs/03_scorer.ipynb #dc070179
 def check_artifact(header, tensors:dict[str, np.ndarray]) -> str|None:
     "What is wrong with an artifact's content, None if nothing."
     scores, counts = tensors.get("scores"), tensors.get("counts")
@@ -138,7 +138,7 @@ def load_scorer(path:Path) -> Scorer:
             header = json.loads((f.metadata() or {}).get("yelp_reviews", "{}"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}
     except FileNotFoundError: raise UserError(f"There is no model at {path}; give a path to model.safetensors") from None
-    except (SafetensorError, OSError, ValueError, TypeError) as e: raise UserError(f"{path} is not a whole model artifact ({e}); get it again") from None
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as e: raise UserError(f"{path} is not a whole model artifact ({e}); get it again") from None
     wrong = check_artifact(header, tensors)
     if wrong: raise UserError(f"{path} is not a model for this package: {wrong}; train it again")
     reference = {name.removeprefix("reference."): t for name, t in tensors.items() if name.startswith("reference.")}

@@ -79,7 +79,7 @@ class Served:
         predict(scorer, ["Warm soup."])
         self.model = Model(scorer, ref)
 
-# %% ../nbs/08_server.ipynb #9a14e2e6
+# %% ../nbs/08_server.ipynb #375d7ad8
 def problem(status:int, title:str, detail:str, headers:dict|None=None) -> JSONResponse:
     "An error as `application/problem+json`."
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -90,7 +90,8 @@ class Refused(Exception):
     def __init__(self, status:int, title:str, detail:str): self.response = problem(status, title, detail)
 
 def check_text(text:str, limit:int, name:str="text"):
-    "Raise `Refused` for a text that has no word or is longer than `limit` characters."
+    "Raise `Refused` for a text that is not whole Unicode, has no word or is longer than `limit` characters."
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text): raise Refused(422, "Broken text", f"{name} holds half of a surrogate pair; send whole characters")
     if len(text) > limit: raise Refused(422, "Text too long", f"{name} has {len(text):,} characters; send {limit:,} at most")
     if not tokenize(text): raise Refused(422, "Blank text", f"{name} is blank; send a review of at least one word")
 

@@ -7,7 +7,7 @@ __all__ = ['TOKENIZER', 'TOKEN', 'MIX', 'WORD', 'SINGLE', 'BREAK', 'DELETED', 'W
            'ngram_ids', 'byte_kinds', 'wide_spaces', 'crc_table', 'hash_rows', 'compiled', 'hash_chunk', 'hash_texts',
            'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bags', 'is_word', 'word_counts']
 
-# %% ../nbs/02_text.ipynb #146b2c94
+# %% ../nbs/02_text.ipynb #b1b5458d
 import json, os, re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from zlib import crc32
 import numpy as np
-from .config import SPLITS, UserError, into_cache
+from .config import SPLITS, UserError, check_recipe, into_cache
 
 # %% ../nbs/02_text.ipynb #1285e4af
 TOKENIZER = "basic_english-1"
@@ -126,13 +126,15 @@ def hash_rows(
         ends[row] = count
     return count
 
-# %% ../nbs/02_text.ipynb #e891d662
+# %% ../nbs/02_text.ipynb #90cc4f4e
 @cache
 def compiled():
     "The kernel and its tables, compiled at the first use and kept on disk; None where numba is not installed."
     try: from numba import njit
     except ImportError: return None
-    return njit(nogil=True, cache=True)(hash_rows), byte_kinds(), wide_spaces(), crc_table()
+    try: kernel = njit(nogil=True, cache=True)(hash_rows)
+    except RuntimeError: kernel = njit(nogil=True)(hash_rows) # no folder that can be written to
+    return kernel, byte_kinds(), wide_spaces(), crc_table()
 
 def hash_chunk(texts:list[str], n_grams:int, bits:int) -> tuple[np.ndarray, np.ndarray]:
     "Buckets of some texts, int32, and the number of them in each text, int64."
@@ -159,7 +161,7 @@ def hash_texts(
     ids = np.concatenate([np.empty(0, np.int32), *(i for i, _ in done)])
     return ids, np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *(n for _, n in done)]))])
 
-# %% ../nbs/02_text.ipynb #561501ba
+# %% ../nbs/02_text.ipynb #72f18f3c
 @dataclass
 class Corpus:
     "Reviews as buckets: review r has `ids[offsets[r]:offsets[r+1]]`."
@@ -177,13 +179,15 @@ class Corpus:
 
 def open_corpus(folder:Path) -> Corpus:
     "The packed corpus in a folder, memory-mapped."
-    meta = json.loads((folder / "meta.json").read_text())
-    arrays = {name: np.load(folder / f"{name}.npy") for name in ("offsets", "labels", "split")}
-    total = int(arrays["offsets"][-1])
-    ids = np.memmap(folder / "ids.bin", np.int32, "r", shape=(total,)) if total else np.empty(0, np.int32)
-    return Corpus(ids, **arrays, **meta)
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy") for name in ("offsets", "labels", "split")}
+        total = int(arrays["offsets"][-1])
+        return Corpus(np.memmap(folder / "ids.bin", np.int32, "r", shape=(total,)) if total else np.empty(0, np.int32), **arrays, **meta)
+    except (OSError, EOFError, ValueError, TypeError) as e:
+        raise UserError(f"The packed corpus in {folder} is damaged ({str(e)[:60]}); remove that folder") from None
 
-# %% ../nbs/02_text.ipynb #37181ff0
+# %% ../nbs/02_text.ipynb #02c138d3
 def write_corpus(
     folder:Path, # an empty folder
     reviews,     # prepared `data.Reviews`
@@ -210,8 +214,7 @@ def pack(
     progress:bool=True, # show a bar?
 ) -> Corpus:
     "The reviews as a packed corpus, from the cache if it is there; raises `UserError` if an option is out of range."
-    if not 1 <= n_grams <= 8: raise UserError(f"n_grams is {n_grams}; use 1 to 8")
-    if not 8 <= bits <= 28: raise UserError(f"bits is {bits}, so {2.**bits:,.0f} buckets; use 8 to 28")
+    check_recipe(n_grams=n_grams, bits=bits)
     folder = reviews.folder / f"{TOKENIZER}-n{n_grams}-b{bits}"
     return open_corpus(into_cache(folder, lambda folder: write_corpus(folder, reviews, n_grams, bits, progress)))
 
