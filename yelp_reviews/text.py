@@ -79,15 +79,10 @@ def crc_table() -> np.ndarray:
     for byte in range(256): table[255 ^ byte] = crc32(bytes([byte])) ^ 0xFF000000
     return table
 
-# %% ../nbs/02_text.ipynb #73d35b11
-def hash_rows(
-    data,    # UTF-8 bytes of lower-cased texts, uint8
-    starts,  # where each text starts and the last ends, int64, shape (n + 1,)
-    n_grams, bits,
-    kinds, spaces, table, # the three tables above
-    ids,     # out: buckets, int32
-    ends,    # out: where each text's buckets end, int64, shape (n,)
-):
+# %% ../nbs/02_text.ipynb #9c33ef7d
+def hash_rows(data, starts, # UTF-8 bytes of lower-cased texts, uint8; where each starts and the last ends, int64, shape (n + 1,)
+              n_grams, bits, kinds, spaces, table, # the last three as above
+              ids, ends): # out: buckets, int32; where each text's buckets end, int64, shape (n,)
     "Write the buckets of the texts `data[starts[r]:starts[r+1]]` to `ids`, one text after the other, and where each ends to `ends`."
     mix, half, shift, br = np.uint64(MIX), np.uint64(32), np.uint64(64 - bits), b"<br />"
     states, count = np.zeros(n_grams + 1, np.uint64), 0
