@@ -9,9 +9,9 @@ __all__ = ['data_option', 'column_option', 'model_option', 'SERVICES', 'LOCAL', 
            'evaluate_command', 'predict_file', 'predict_command', 'serve_command', 'require_free', 'services',
            'running', 'wait_ready', 'outdated', 'wanted', 'address_table', 'up_command']
 
-# %% ../nbs/14_cli.ipynb #d1d85949
+# %% ../nbs/14_cli.ipynb #0f5785c0
 import difflib, json, os, re, signal, socket, subprocess, sys, time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 import click
@@ -302,7 +302,7 @@ def require_free(host:str, ports:dict[str, int]):
                 raise UserError(f"Port {port} on {host}, for {SERVICES[name]}, cannot be used ({getattr(e, 'strerror', None) or e}); stop what listens there, "
                                 f"or choose another with YELP_{name.upper()}_PORT") from None
 
-# %% ../nbs/14_cli.ipynb #a9d437f5
+# %% ../nbs/14_cli.ipynb #fe313ebf
 LOCAL = "127.0.0.1" # MLflow has no authentication of its own, so `up` never shows it to others
 
 def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
@@ -317,12 +317,13 @@ def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
 @contextmanager
 def running(commands:dict[str, list[str]], folder:Path):
     "Start processes with a log file each, and stop them all at the end, however it comes."
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} # MLflow's task queue, eight processes that nothing here uses
     folder.mkdir(parents=True, exist_ok=True)
     started = {}
     try:
         for name, command in commands.items():
             with open(folder / f"{name}.log", "ab") as log:
-                started[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+                started[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True, env=env)
         yield started
     finally:
         for process in started.values():
@@ -364,7 +365,7 @@ def wanted(source:str, columns:str, parameters:dict, settings:Settings) -> bool:
     report = None if source == "auto" else prepare(source, column_names(columns), parameters.get("limit", 0), settings=settings, progress=shown()).report
     return outdated(scorer.info, parameters, report and report.fingerprint)
 
-# %% ../nbs/14_cli.ipynb #c1a2c8f4
+# %% ../nbs/14_cli.ipynb #b9d5a624
 def address_table(settings:Settings, found:dict) -> str:
     "The table of addresses, and a curl to try."
     known = {"mlflow": settings.tracking_uri} | {name: f"http://{LOCAL if name == 'mlflow' else settings.host}:{port}" for name, (port, _, _) in found.items()}
@@ -380,13 +381,16 @@ def up_command(source, columns, pairs):
     "Train if there is no production model yet, promote, and serve everything until Ctrl-C."
     for stop in (signal.SIGINT, signal.SIGTERM): signal.signal(stop, signal.default_int_handler)
     settings = get_settings()
-    found = services(settings)
+    found, columns, logs = services(settings), ",".join(columns), settings.home / "logs"
     for name, (port, _, _) in found.items(): require_free(LOCAL if name == "mlflow" else settings.host, {name: port})
-    columns, parameters = ",".join(columns), check_parameters(dict(pairs), runs_folder() / "train.ipynb")
-    if wanted(source, columns, parameters, settings): promote_to(train(source, columns, parameters))
-    click.echo("Starting the services …")
-    logs = settings.home / "logs"
-    with running({name: command for name, (_, _, command) in found.items()}, logs) as started:
+    parameters = check_parameters(dict(pairs), runs_folder() / "train.ipynb") if pairs else {}
+    use_experiment(settings) # makes the tables, before two processes try to
+    with ExitStack() as stack:
+        start = lambda name: stack.enter_context(running({name: found[name][2]}, logs))
+        started = start("mlflow") if "mlflow" in found else {}
+        if wanted(source, columns, parameters, settings): promote_to(train(source, columns, parameters))
+        click.echo("Starting the services …")
+        started |= start("server")
         for name, (port, route, _) in found.items():
             host = LOCAL if name == "mlflow" else settings.host.replace("0.0.0.0", LOCAL)
             wait_ready(SERVICES[name], f"http://{host}:{port}{route}", started[name], logs / f"{name}.log")
