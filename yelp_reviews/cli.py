@@ -9,9 +9,9 @@ __all__ = ['data_option', 'column_option', 'model_option', 'SERVICES', 'LOCAL', 
            'evaluate_command', 'predict_file', 'predict_command', 'serve_command', 'require_free', 'services',
            'running', 'wait_ready', 'outdated', 'wanted', 'address_table', 'up_command']
 
-# %% ../nbs/14_cli.ipynb #0f5785c0
+# %% ../nbs/14_cli.ipynb #d1d85949
 import difflib, json, os, re, signal, socket, subprocess, sys, time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 import click
@@ -365,7 +365,7 @@ def wanted(source:str, columns:str, parameters:dict, settings:Settings) -> bool:
     report = None if source == "auto" else prepare(source, column_names(columns), parameters.get("limit", 0), settings=settings, progress=shown()).report
     return outdated(scorer.info, parameters, report and report.fingerprint)
 
-# %% ../nbs/14_cli.ipynb #b9d5a624
+# %% ../nbs/14_cli.ipynb #00bd6cd5
 def address_table(settings:Settings, found:dict) -> str:
     "The table of addresses, and a curl to try."
     known = {"mlflow": settings.tracking_uri} | {name: f"http://{LOCAL if name == 'mlflow' else settings.host}:{port}" for name, (port, _, _) in found.items()}
@@ -384,13 +384,9 @@ def up_command(source, columns, pairs):
     found, columns, logs = services(settings), ",".join(columns), settings.home / "logs"
     for name, (port, _, _) in found.items(): require_free(LOCAL if name == "mlflow" else settings.host, {name: port})
     parameters = check_parameters(dict(pairs), runs_folder() / "train.ipynb") if pairs else {}
-    use_experiment(settings) # makes the tables, before two processes try to
-    with ExitStack() as stack:
-        start = lambda name: stack.enter_context(running({name: found[name][2]}, logs))
-        started = start("mlflow") if "mlflow" in found else {}
-        if wanted(source, columns, parameters, settings): promote_to(train(source, columns, parameters))
-        click.echo("Starting the services …")
-        started |= start("server")
+    if wanted(source, columns, parameters, settings): promote_to(train(source, columns, parameters))
+    click.echo("Starting the services …")
+    with running({name: command for name, (_, _, command) in found.items()}, logs) as started:
         for name, (port, route, _) in found.items():
             host = LOCAL if name == "mlflow" else settings.host.replace("0.0.0.0", LOCAL)
             wait_ready(SERVICES[name], f"http://{host}:{port}{route}", started[name], logs / f"{name}.log")
