@@ -6,13 +6,13 @@
 __all__ = ['wilson', 'ece', 'metrics', 'fit_temperature', 'slices', 'length_bands', 'telling_ngrams', 'mistakes', 'new_axes',
            'plot_curves', 'plot_confusion', 'plot_calibration', 'plot_ngrams']
 
-# %% ../nbs/06_evaluation.ipynb #28d88833
+# %% ../nbs/06_evaluation.ipynb #6c2a260a
 from collections import Counter
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, roc_auc_score
-from .scorer import Scorer, sigmoid, unknown_share
+from .scorer import Scorer, unknown_share
 from .text import ngram_ids, tokenize
 
 # %% ../nbs/06_evaluation.ipynb #6e8a5f4e

@@ -7,9 +7,8 @@ __all__ = ['TOKENIZER', 'TOKEN', 'MIX', 'WORD', 'SINGLE', 'BREAK', 'DELETED', 'W
            'ngram_ids', 'byte_kinds', 'wide_spaces', 'crc_table', 'hash_rows', 'compiled', 'hash_chunk', 'hash_texts',
            'Corpus', 'open_corpus', 'write_corpus', 'pack', 'bags', 'is_word', 'word_counts']
 
-# %% ../nbs/02_text.ipynb #b1b5458d
+# %% ../nbs/02_text.ipynb #f9e6e69c
 import json, os, re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache

@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['NOT_OURS', 'History', 'fit', 'seed_everything', 'git_commit', 'environment', 'tracked_run', 'lightning_logger']
 
-# %% ../nbs/05_training.ipynb #110af14f
+# %% ../nbs/05_training.ipynb #9bf73bb3
 import logging, os, platform, subprocess, tempfile, warnings
 from contextlib import contextmanager
 from importlib.metadata import distributions
-from pathlib import Path
 import numpy as np, torch, pytorch_lightning as L
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from .config import Settings, UserError, check_recipe, get_settings, mlflow_uri, use_experiment
+from .config import Settings, UserError, check_recipe, mlflow_uri, use_experiment
 from .data import Report
-from .model import BagData, TextSentiment
+from .model import BagData, TextSentiment, check_bits
 
 # %% ../nbs/05_training.ipynb #df98979e
 class History(L.Callback):
@@ -28,7 +27,7 @@ class History(L.Callback):
         if not all(map(np.isfinite, row.values())):
             raise UserError(f"The loss is not a number after epoch {trainer.current_epoch + 1} at lr={model.hparams.lr}; lower lr")
 
-# %% ../nbs/05_training.ipynb #5de702a1
+# %% ../nbs/05_training.ipynb #f93849ef
 NOT_OURS = (".*isinstance.treespec.*", ".*Sparse invariant checks.*", ".*does not have many workers.*")
 "Warnings of Lightning and torch about themselves, which a reader of the run can do nothing about."
 
@@ -42,7 +41,7 @@ def fit(
     progress:bool=False,    # Lightning's progress bar?
 ) -> tuple[TextSentiment, list[dict]]:
     "The model with its best weights, and the metrics of each epoch; raises `UserError` if the loss stops being a number."
-    if model.hparams.bits != data.corpus.bits: raise UserError(f"The model has bits={model.hparams.bits} and the corpus bits={data.corpus.bits}; give both the same")
+    check_bits(model, data.corpus)
     check_recipe(max_epochs=max_epochs, patience=patience, accelerator=accelerator)
     history = History()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
