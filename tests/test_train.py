@@ -19,7 +19,7 @@ def test_run_holds_everything(trained, client):
     version = client.get_model_version_by_alias("yelp-model", "production")
     run = client.get_run(version.run_id)
     assert run.info.status == "FINISHED" and run.info.run_name == "first"
-    assert run.data.params["n_grams"] == "2" and run.data.params["bits"] == "16"
+    assert run.data.params["n_grams"] == "3" and run.data.params["bits"] == "16"
     assert {"test_accuracy", "test_auroc", "test_f1", "test_log_loss", "test_ece"} <= set(run.data.metrics)
     assert len(client.get_metric_history(version.run_id, "val_loss")) >= 2
     assert {"git_commit", "data_fingerprint", "data_source"} <= set(run.data.tags) and run.data.tags["data_synthetic"] == "true"

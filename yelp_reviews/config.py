@@ -4,10 +4,13 @@
 
 # %% auto #0
 __all__ = ['SPLITS', 'Port', 'Name', 'RANGES', 'CHOICES', 'MLFLOW_DEFAULTS', 'UserError', 'Settings', 'get_settings',
-           'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache']
+           'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache',
+           'ordered_map']
 
-# %% ../nbs/00_config.ipynb #3c25ab9c
+# %% ../nbs/00_config.ipynb #4347bf57
 import logging, math, os, shutil, tempfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -57,10 +60,10 @@ def get_settings(
         name = field if field.isupper() else f"YELP_{field.upper()}"
         raise UserError(f"{name}={error['input']!r} is not valid: {error['msg'].lower()}") from None
 
-# %% ../nbs/00_config.ipynb #5bc6f2fd
+# %% ../nbs/00_config.ipynb #4b389a7d
 RANGES = {"limit": (0, 10**12), "n_grams": (1, 8), "bits": (8, 28), "embed_dim": (1, 1024), "lr": (1e-9, 1e30), "batch_size": (1, 10**6),
-          "max_epochs": (1, 10_000), "patience": (0, 10_000), "seed": (0, 2**32 - 1)}
-CHOICES = {"optimizer": ("adagrad", "sgd"), "accelerator": ("auto", "cpu", "gpu", "mps")}
+          "power": (0, 1), "replicas": (1, 64), "max_epochs": (1, 10_000), "patience": (0, 10_000), "seed": (0, 2**32 - 1)}
+CHOICES = {"optimizer": ("fused", "adagrad", "sgd"), "accelerator": ("auto", "cpu", "gpu", "mps")}
 
 def memory_bytes() -> int:
     "The machine's memory."
@@ -72,7 +75,7 @@ def check_recipe(**parameters):
         low, high = RANGES.get(name, (None, None))
         if low is not None and not (math.isfinite(value) and low <= value <= high): raise UserError(f"{name} is {value}; use {low:,} to {high:,}")
         if name in CHOICES and value not in CHOICES[name]: raise UserError(f"{name} is {value!r}; use one of {', '.join(CHOICES[name])}")
-    need = 3 * 4 * 2 ** parameters.get("bits", 0) * parameters.get("embed_dim", 1) # weights, their squares, gradients
+    need = 4 * 2 ** parameters.get("bits", 0) * (3 * parameters.get("embed_dim", 1) + 2 * parameters.get("replicas", 0)) # weights, their squares, gradients
     if need > memory_bytes(): raise UserError(f"bits and embed_dim make a table of {need / 1e9:,.0f} GB with its optimizer, more than this machine's memory; lower one")
 
 # %% ../nbs/00_config.ipynb #6df6aee5
@@ -124,3 +127,20 @@ def into_cache(
             if not folder.exists(): raise # another process was not faster, so this is a real error
     finally: shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+# %% ../nbs/00_config.ipynb #2bb81524
+def ordered_map(
+    function, # of one item
+    items,    # any iterable, read on the caller's thread
+    threads:int=os.cpu_count(), # that run the function
+):
+    "`map` with threads: results in order, few at a time; an error comes after the results before it."
+    failed, waiting, items = None, deque(), iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        while not failed:
+            try: waiting.append(pool.submit(function, next(items)))
+            except StopIteration: break
+            except Exception as e: failed = e
+            if len(waiting) > threads: yield waiting.popleft().result()
+        while waiting: yield waiting.popleft().result()
+    if failed: raise failed

@@ -8,11 +8,11 @@ __all__ = ['POSITIVE_STARS', 'SCHEMA', 'KNOWN_COLUMNS', 'LABEL_WORDS', 'POLARITY
            'column_names', 'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise',
            'file_kind', 'open_stream', 'require_content', 'csv_header', 'csv_row_error', 'read_csv', 'json_type',
            'first_objects', 'read_json', 'read_parquet', 'parts', 'json_kind', 'find_damage', 'damage_error',
-           'read_reviews', 'sha256', 'fetch_part', 'download', 'locate', 'text_keys', 'follow_group', 'assign_split',
-           'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews', 'open_prepared', 'usable', 'take',
-           'write_prepared', 'sample_batches', 'prepare']
+           'read_reviews', 'sha256', 'fetch_part', 'download', 'locate', 'raw_text', 'text_keys', 'follow_group',
+           'assign_split', 'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews', 'open_prepared',
+           'usable', 'take', 'write_prepared', 'sample_batches', 'prepare']
 
-# %% ../nbs/01_data.ipynb #5ac2b399
+# %% ../nbs/01_data.ipynb #efc9294f
 import csv, difflib, hashlib, io, json, os, re, tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv, pyarrow.json, pyarrow.parquet as pq
 from tqdm.auto import tqdm
 from . import sample
-from .config import SPLITS, Settings, UserError, cache_dir, check_recipe, get_settings, into_cache
+from .config import SPLITS, Settings, UserError, cache_dir, check_recipe, get_settings, into_cache, ordered_map
 
 # %% ../nbs/01_data.ipynb #96b6c66d
 POSITIVE_STARS = 3
@@ -142,7 +142,7 @@ def open_stream(file, compression:str|None) -> io.BufferedReader:
     "A buffered stream of the decompressed bytes of an open file."
     return io.BufferedReader(pa.CompressedInputStream(file, compression) if compression else file, BLOCK)
 
-# %% ../nbs/01_data.ipynb #7e780dc7
+# %% ../nbs/01_data.ipynb #f9d916fc
 def require_content(stream:io.BufferedReader, where:str) -> bytes:
     "The stream's first bytes, still to be read; raises `UserError` if there are none."
     head = stream.peek(BLOCK).removeprefix(b"\xef\xbb\xbf")
@@ -153,7 +153,7 @@ def csv_header(head:bytes, where:str, delimiter:str) -> list[str]:
     "The fields of the first row; raises `UserError` if it is not text in UTF-8."
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"): raise UserError(f"{where}, row 1: the text is UTF-16; save the file as UTF-8")
     csv.field_size_limit(BLOCK)
-    try: return next(csv.reader(io.StringIO(head.decode("utf-8", "replace"), newline=None), delimiter=delimiter))
+    try: return next(csv.reader(io.TextIOWrapper(io.BytesIO(head), "utf-8", "replace"), delimiter=delimiter))
     except (csv.Error, StopIteration) as e: raise UserError(f"{where}, row 1: not a row of a CSV file ({e}); mend the row") from None
 
 def csv_row_error(error:Exception, where:str, header:bool) -> Exception:
@@ -264,7 +264,7 @@ def find_damage(lines, kind:str) -> tuple[int, str]:
         if changed: return number, f"{changed[0]} is {json.loads(text)[changed[0]]!r}, of another type than in line 1; mend or remove the line"
     return number, "cannot be read up to here: quotes that do not pair, a value of another type, or the file breaks off; mend it or get it again"
 
-# %% ../nbs/01_data.ipynb #d6ef3085
+# %% ../nbs/01_data.ipynb #41748b43
 def damage_error(path:Path, where:str, kind:str, row:int, error:Exception) -> UserError:
     "What to tell a person whose file could not be read to its end."
     if isinstance(error, pa.ArrowInvalid) and kind != ".parquet":
@@ -285,8 +285,12 @@ def read_reviews(
     try:
         for where, kind, split, stream in parts(path, progress):
             row = 0
-            for batch in READERS[kind](stream, where, columns, labelled):
-                yield normalise(batch, where, row, split)
+            def numbered(row=0):
+                for batch in READERS[kind](stream, where, columns, labelled):
+                    yield batch, row
+                    row += batch.num_rows
+            for batch in ordered_map(lambda found: normalise(found[0], where, found[1], split), numbered()):
+                yield batch
                 row += batch.num_rows
     except FileNotFoundError as e: raise UserError(f"There is no file {e.filename}; check the path") from None
     except (pa.ArrowException, OSError, EOFError, tarfile.TarError, UnicodeDecodeError, TypeError) as e:
@@ -370,10 +374,17 @@ def locate(
         raise UserError(f"There is no file {path}" + (f"; did you mean {near[0]}?" if near else "; give a path, an address, or sample"))
     return path
 
-# %% ../nbs/01_data.ipynb #cea531b1
-def text_keys(texts:list[str]) -> np.ndarray:
+# %% ../nbs/01_data.ipynb #674e9a7c
+def raw_text(texts:pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    "The UTF-8 bytes of an Arrow array of texts where they lie, uint8, and where each starts and the last ends, int32, shape (n + 1,)."
+    _, starts, data = texts.buffers()
+    return np.frombuffer(data or b"", np.uint8), np.frombuffer(starts, np.int32)[texts.offset:texts.offset + len(texts) + 1]
+
+def text_keys(texts:pa.StringArray) -> np.ndarray:
     "A 64-bit hash a text, shape (n,), the first eight bytes of BLAKE2b."
-    digests = b"".join([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts])
+    data, starts = raw_text(texts)
+    data, starts = memoryview(data), starts.tolist()
+    digests = b"".join([hashlib.blake2b(data[a:b], digest_size=8).digest() for a, b in zip(starts, starts[1:])])
     return np.frombuffer(digests, "<u8")
 
 # %% ../nbs/01_data.ipynb #2f337e14
@@ -483,7 +494,7 @@ def take(batches:Iterator[pa.RecordBatch], limit:int) -> Iterator[pa.RecordBatch
         left -= batch.num_rows
         if left <= 0: return
 
-# %% ../nbs/01_data.ipynb #70d303f8
+# %% ../nbs/01_data.ipynb #bd5f0d42
 def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report, validation:float, test:float):
     "Write the table, the split and the report of a stream of batches."
     keys, groups, labels, official = [], [], [], []
@@ -493,9 +504,9 @@ def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report,
             if not keys: report.english = english_share(batch["text"][:1000])
             batch = usable(batch, report.dropped)
             writer.write_batch(batch)
-            keys.append(text_keys(batch["text"].to_pylist()))
-            has_group = batch["group"].null_count < batch.num_rows
-            groups.append(text_keys([g or t for g, t in zip(batch["group"].to_pylist(), batch["text"].to_pylist())]) if has_group else keys[-1])
+            keys.append(text_keys(batch["text"]))
+            grouped = pc.greater(pc.binary_length(batch["group"]), 0).fill_null(False)
+            groups.append(text_keys(pc.if_else(grouped, batch["group"], batch["text"])) if pc.any(grouped).as_py() else keys[-1])
             labels.append(batch["label"].to_numpy())
             official.append(batch["split"].fill_null(-1).to_numpy())
     if not report.read: raise UserError(f"{report.source}, row 1: there are no reviews; give a file with at least one")

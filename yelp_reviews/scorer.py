@@ -14,17 +14,18 @@ import numpy as np
 from .config import UserError
 from .text import TOKENIZER, hash_texts, ngram_ids, token_spans, tokenize
 
-# %% ../nbs/03_scorer.ipynb #f2c1d9a9
-FORMAT = 1 # of the artifact
+# %% ../nbs/03_scorer.ipynb #ae01702a
+FORMAT = 2 # of the artifact
 
 @dataclass
 class Scorer:
     "A trained bag of n-grams, collapsed to a score a bucket."
     scores: np.ndarray      # float32, shape (2^bits,)
-    counts: np.ndarray      # uint16, shape (2^bits,), times seen in training as a single word, at most 65,535
+    counts: np.ndarray      # uint16, shape (2^bits,), training reviews that have it as a single word, at most 65,535
     bias: float = 0.
     temperature: float = 1. # divides the logit
-    n_grams: int = 2        # longest n-gram
+    n_grams: int = 3        # longest n-gram
+    power: float = .5       # of the number of buckets, which divides their sum
     info: dict = field(default_factory=dict)      # what it says about itself: data, run, label rule, recipe
     reference: dict = field(default_factory=dict) # histograms of the validation reviews, for drift
 
@@ -33,18 +34,18 @@ class Scorer:
 
 def sigmoid(x): return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
 
-# %% ../nbs/03_scorer.ipynb #77563cb4
+# %% ../nbs/03_scorer.ipynb #03accb55
 def logit(
     scorer:Scorer,
     text:str, # one review
 ) -> float:
     "The logit of one review, before the temperature."
-    ids = ngram_ids(tokenize(text), scorer.n_grams, scorer.bits)
-    return scorer.bias + (float(scorer.scores[ids].mean(dtype=np.float64)) if len(ids) else 0.)
+    ids = np.unique(ngram_ids(tokenize(text), scorer.n_grams, scorer.bits))
+    return scorer.bias + float(scorer.scores[ids].sum(dtype=np.float64)) / max(len(ids), 1)**scorer.power
 
 def bag_logits(
     scorer:Scorer,
-    ids:np.ndarray,     # flat buckets, shape (total,)
+    ids:np.ndarray,     # distinct buckets of each review, shape (total,)
     offsets:np.ndarray, # where each review's buckets start and the last ends, shape (n + 1,)
 ) -> np.ndarray:
     "Logits of reviews that are buckets already, shape (n,), float64."
@@ -52,23 +53,23 @@ def bag_logits(
     sums = np.zeros(len(sizes))
     full = sizes > 0
     if full.any(): sums[full] = np.add.reduceat(scorer.scores[ids].astype(np.float64), offsets[:-1][full])
-    return scorer.bias + sums / np.maximum(sizes, 1)
+    return scorer.bias + sums / np.maximum(sizes, 1)**scorer.power
 
-# %% ../nbs/03_scorer.ipynb #273be4c0
+# %% ../nbs/03_scorer.ipynb #c7999e08
 def predict(
     scorer:Scorer,
     texts:list[str],  # any number of reviews
     batch:int=16_384, # reviews in memory at a time
 ) -> np.ndarray:
     "The probability that each review is positive, shape (len(texts),), float64."
-    parts = [bag_logits(scorer, *hash_texts(texts[i:i + batch], scorer.n_grams, scorer.bits)) for i in range(0, len(texts), batch)]
+    parts = [bag_logits(scorer, *hash_texts(texts[i:i + batch], scorer.n_grams, scorer.bits)[:2]) for i in range(0, len(texts), batch)]
     return sigmoid(np.concatenate([np.empty(0), *parts]) / scorer.temperature)
 
 def predict_one(scorer:Scorer, text:str) -> float:
     "The probability that one review is positive."
     return float(sigmoid(logit(scorer, text) / scorer.temperature))
 
-# %% ../nbs/03_scorer.ipynb #3e3330bf
+# %% ../nbs/03_scorer.ipynb #1ebf99db
 def explain(
     scorer:Scorer,
     text:str, # one review
@@ -76,10 +77,11 @@ def explain(
     "Each token of the review as `token`, `start`, `end` in the text as written, and its `contribution` to the logit."
     spans = token_spans(text)
     tokens = [t for t, _, _ in spans]
-    ids = ngram_ids(tokens, scorer.n_grams, scorer.bits)
+    distinct, place, times = np.unique(ngram_ids(tokens, scorer.n_grams, scorer.bits), return_inverse=True, return_counts=True)
+    terms = (scorer.scores[distinct].astype(np.float64) / (times * max(len(distinct), 1)**scorer.power))[place]
     shares, at, m = np.zeros(len(tokens)), 0, len(tokens)
     for n in range(1, min(scorer.n_grams, m) + 1):
-        part = scorer.scores[ids[at:at + m - n + 1]].astype(np.float64) / (n * len(ids))
+        part = terms[at:at + m - n + 1] / n
         for k in range(n): shares[k:k + len(part)] += part
         at += len(part)
     return [{"token": text[a:b], "start": a, "end": b, "contribution": float(c)} for (_, a, b), c in zip(spans, shares)]
@@ -98,11 +100,11 @@ def profile(scorer:Scorer, texts:list[str]) -> dict[str, np.ndarray]:
     values = {"probability": predict(scorer, texts), "tokens": [len(tokenize(t)) for t in texts], "unknown": [unknown_share(scorer, t) for t in texts]}
     return {name: np.histogram(np.clip(v, None, PROFILE_BINS[name][-1]), PROFILE_BINS[name])[0] for name, v in values.items()}
 
-# %% ../nbs/03_scorer.ipynb #345dc506
+# %% ../nbs/03_scorer.ipynb #ca502b58
 def save_scorer(scorer:Scorer, path:Path) -> Path:
     "Write the scorer as one safetensors file; raises OSError if the disk refuses."
     from safetensors.numpy import save
-    header = {"format": FORMAT, "tokenizer": TOKENIZER, "n_grams": scorer.n_grams, "bias": scorer.bias,
+    header = {"format": FORMAT, "tokenizer": TOKENIZER, "n_grams": scorer.n_grams, "power": scorer.power, "bias": scorer.bias,
               "temperature": scorer.temperature, "info": scorer.info}
     tensors = {"scores": scorer.scores.astype(np.float32), "counts": scorer.counts.astype(np.uint16),
                **{f"reference.{name}": np.asarray(h, np.int64) for name, h in scorer.reference.items()}}
@@ -113,7 +115,7 @@ def save_scorer(scorer:Scorer, path:Path) -> Path:
         return temporary.replace(path)
     finally: temporary.unlink(missing_ok=True)
 
-# %% ../nbs/03_scorer.ipynb #dc070179
+# %% ../nbs/03_scorer.ipynb #5e195f19
 def check_artifact(header, tensors:dict[str, np.ndarray]) -> str|None:
     "What is wrong with an artifact's content, None if nothing."
     scores, counts = tensors.get("scores"), tensors.get("counts")
@@ -123,8 +125,9 @@ def check_artifact(header, tensors:dict[str, np.ndarray]) -> str|None:
     if scores is None or counts is None or scores.ndim != 1 or scores.shape != counts.shape: return "it lacks a table of scores and counts"
     if scores.dtype != np.float32 or counts.dtype != np.uint16: return f"its table has type {scores.dtype}, {counts.dtype}"
     if len(scores) < 2 or len(scores) & (len(scores) - 1): return f"its table has {len(scores):,} entries, not a power of two"
-    numbers = [header.get("bias"), header.get("temperature")]
-    if not all(type(x) in (int, float) and np.isfinite(x) for x in numbers) or numbers[1] <= 0: return f"bias and temperature are {numbers}"
+    numbers = [header.get("bias"), header.get("temperature"), header.get("power")]
+    if not all(type(x) in (int, float) and np.isfinite(x) for x in numbers) or numbers[1] <= 0 or not 0 <= numbers[2] <= 1:
+        return f"bias, temperature and power are {numbers}"
     if type(header.get("n_grams")) is not int or not 1 <= header["n_grams"] <= 8: return f"n_grams is {header.get('n_grams')}"
     for name, edges in PROFILE_BINS.items():
         if tensors.get(f"reference.{name}", np.zeros(len(edges) - 1)).shape != (len(edges) - 1,): return f"its reference of {name} has another number of bins"
@@ -142,4 +145,4 @@ def load_scorer(path:Path) -> Scorer:
     wrong = check_artifact(header, tensors)
     if wrong: raise UserError(f"{path} is not a model for this package: {wrong}; train it again")
     reference = {name.removeprefix("reference."): t for name, t in tensors.items() if name.startswith("reference.")}
-    return Scorer(tensors["scores"], tensors["counts"], header["bias"], header["temperature"], header["n_grams"], header["info"], reference)
+    return Scorer(tensors["scores"], tensors["counts"], header["bias"], header["temperature"], header["n_grams"], header["power"], header["info"], reference)
