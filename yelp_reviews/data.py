@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['POSITIVE_STARS', 'SCHEMA', 'KNOWN_COLUMNS', 'LABEL_WORDS', 'POLARITY_WORDS', 'SPLIT_WORDS', 'COMPRESSION', 'BLOCK',
-           'READERS', 'POLARITY_MIRRORS', 'POLARITY_SHA256', 'SAMPLE', 'PREPARED_VERSION', 'guess_columns',
+           'READERS', 'POLARITY_MIRRORS', 'POLARITY_SHA256', 'SAMPLE', 'PREPARED_VERSION', 'TABLE', 'guess_columns',
            'column_names', 'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise',
            'file_kind', 'open_stream', 'require_content', 'csv_header', 'csv_row_error', 'read_csv', 'json_type',
            'first_objects', 'read_json', 'read_parquet', 'parts', 'json_kind', 'find_damage', 'damage_error',
@@ -454,8 +454,9 @@ def english_share(texts:pa.Array) -> float:
     "Share of texts that hold an everyday English word."
     return pc.mean(pc.match_substring_regex(texts, r"(?i)\b(the|and|was|it|of|very|not|for|this|they|with|my)\b")).as_py() or 0.
 
-# %% ../nbs/01_data.ipynb #2558a6fe
+# %% ../nbs/01_data.ipynb #1364d796
 PREPARED_VERSION = 1 # raise it when `prepare` changes what it writes
+TABLE = "reviews.arrow"
 
 @dataclass
 class Reviews:
@@ -469,10 +470,17 @@ class Reviews:
         "The rows of one split."
         return self.table.filter(pa.array(self.split == SPLITS.index(name)))
 
+    def stream(self, rows:int=1 << 11) -> Iterator[pa.StringArray]:
+        "All texts, some at a time, read and not mapped: memory stays flat whatever the size."
+        with pa.OSFile(str(self.folder / TABLE)) as f:
+            reader = pa.ipc.open_file(f)
+            for texts in (reader.get_batch(i)["text"] for i in range(reader.num_record_batches)):
+                yield from (texts[at:at + rows] for at in range(0, len(texts), rows))
+
 def open_prepared(folder:Path) -> Reviews:
     "The prepared reviews in a folder, memory-mapped."
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(folder / "reviews.arrow"))).read_all()
+        table = pa.ipc.open_file(pa.memory_map(str(folder / TABLE))).read_all()
         return Reviews(table, np.load(folder / "split.npy"), Report(**json.loads((folder / "report.json").read_text())), folder)
     except (pa.ArrowException, OSError, EOFError, ValueError, TypeError) as e:
         raise UserError(f"The prepared reviews in {folder} are damaged ({str(e)[:60]}); remove that folder") from None
@@ -494,11 +502,11 @@ def take(batches:Iterator[pa.RecordBatch], limit:int) -> Iterator[pa.RecordBatch
         left -= batch.num_rows
         if left <= 0: return
 
-# %% ../nbs/01_data.ipynb #bd5f0d42
+# %% ../nbs/01_data.ipynb #b5c1d5d6
 def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report, validation:float, test:float):
     "Write the table, the split and the report of a stream of batches."
     keys, groups, labels, official = [], [], [], []
-    with pa.OSFile(str(folder / "reviews.arrow"), "wb") as f, pa.ipc.new_file(f, SCHEMA) as writer:
+    with pa.OSFile(str(folder / TABLE), "wb") as f, pa.ipc.new_file(f, SCHEMA) as writer:
         for batch in batches:
             report.read += batch.num_rows
             if not keys: report.english = english_share(batch["text"][:1000])

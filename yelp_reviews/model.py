@@ -6,11 +6,11 @@
 __all__ = ['Bags', 'OPTIMIZERS', 'gather', 'DeviceCorpus', 'RowBatches', 'BagData', 'adagrad_pass', 'FusedAdagrad',
            'TextSentiment', 'check_bits', 'collapse']
 
-# %% ../nbs/04_model.ipynb #35e82e34
+# %% ../nbs/04_model.ipynb #99082965
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, torch, pytorch_lightning as L
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from torch.utils.data import DataLoader, IterableDataset
 from .config import UserError, check_recipe
 from .scorer import Scorer
@@ -144,7 +144,7 @@ class FusedAdagrad(torch.optim.Optimizer):
         self.weight.copy_(torch.from_numpy(self.tables[0, :, :1]))
         self.bias.copy_(torch.from_numpy(self.biases[0]))
 
-# %% ../nbs/04_model.ipynb #e2514d27
+# %% ../nbs/04_model.ipynb #549e6ea3
 OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 
 class TextSentiment(L.LightningModule):
@@ -171,7 +171,7 @@ class TextSentiment(L.LightningModule):
 
     def forward(self, ids, offsets):
         "Logits, shape (n,)."
-        sizes = torch.diff(offsets, append=offsets.new_tensor([len(ids)])).clamp(min=1)
+        sizes = torch.diff(pad(offsets, (0, 1), value=len(ids))).clamp(min=1)
         return self.linear(self.embedding(ids, offsets) / sizes.unsqueeze(1)**self.hparams.power).squeeze(1)
 
     def configure_optimizers(self):

@@ -223,7 +223,7 @@ def open_corpus(folder:Path) -> Corpus:
     except (OSError, EOFError, ValueError, TypeError) as e:
         raise UserError(f"The packed corpus in {folder} is damaged ({str(e)[:60]}); remove that folder") from None
 
-# %% ../nbs/02_text.ipynb #e86f46fa
+# %% ../nbs/02_text.ipynb #579bcbfa
 def write_corpus(
     folder:Path, # an empty folder
     reviews,     # prepared `data.Reviews`
@@ -232,9 +232,8 @@ def write_corpus(
     "Hash the reviews batch by batch into the files of a corpus."
     from tqdm.auto import tqdm
     sizes, words, table = [], [], reviews.table
-    batches = (batch["text"] for batch in table.to_batches(max_chunksize=1 << 11))
     with open(folder / "ids.bin", "wb") as f, tqdm(total=len(table), desc="Hashing n-grams", unit=" reviews", disable=not progress, leave=False) as bar:
-        for ids, n, w in ordered_map(lambda texts: hash_chunk(texts, n_grams, bits), batches):
+        for ids, n, w in ordered_map(lambda texts: hash_chunk(texts, n_grams, bits), reviews.stream()):
             ids.tofile(f)
             sizes.append(n)
             words.append(w)

@@ -6,8 +6,8 @@
 __all__ = ['DIVERGED', 'NOT_OURS', 'History', 'fit', 'seed_everything', 'git_commit', 'environment', 'tracked_run',
            'lightning_logger']
 
-# %% ../nbs/05_training.ipynb #9bf73bb3
-import logging, os, platform, subprocess, tempfile, warnings
+# %% ../nbs/05_training.ipynb #c32b0c03
+import logging, os, platform, subprocess, tempfile, time, warnings
 from contextlib import contextmanager
 from importlib.metadata import distributions
 import numpy as np, torch, pytorch_lightning as L
@@ -16,17 +16,18 @@ from .config import Settings, UserError, check_recipe, mlflow_uri, use_experimen
 from .data import Report
 from .model import BagData, TextSentiment, check_bits
 
-# %% ../nbs/05_training.ipynb #12257fba
+# %% ../nbs/05_training.ipynb #c32e1160
 DIVERGED = 1e6
 "A loss that no training comes back from; guessing has 0.69."
 
 class History(L.Callback):
-    "Metrics of each epoch in `rows`; one printed line each."
+    "Metrics and seconds of each epoch in `rows`; one printed line each."
     def __init__(self): self.rows = []
+    def on_train_epoch_start(self, *_): self.start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer, model):
         row = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        self.rows.append({"epoch": trainer.current_epoch + 1, **row})
+        self.rows.append({"epoch": trainer.current_epoch + 1, "seconds": time.perf_counter() - self.start, **row})
         if trainer.is_global_zero: print(f"epoch {trainer.current_epoch + 1:>3}  " + "  ".join(f"{k} {v:.4f}" for k, v in sorted(row.items())))
         if not max(row["train_loss"], row["val_loss"]) < DIVERGED: # NaN is not below anything
             raise UserError(f"The loss is {row['train_loss']:.3g} after epoch {trainer.current_epoch + 1} at lr={model.hparams.lr}; lower lr")
