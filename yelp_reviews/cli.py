@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['data_option', 'column_option', 'model_option', 'SERVICES', 'LOCAL', 'cli', 'main', 'known_failure', 'shown',
-           'data_command', 'runs_folder', 'check_parameters', 'read_recipe', 'open_run', 'execute', 'train',
-           'train_command', 'promote_to', 'load', 'synthetic_note', 'promote_command', 'show_value', 'evaluation_rows',
-           'evaluate_command', 'predict_file', 'predict_command', 'serve_command', 'require_free', 'services',
-           'running', 'wait_ready', 'outdated', 'wanted', 'address_table', 'up_command']
+           'data_command', 'runs_folder', 'check_parameters', 'read_recipe', 'open_run', 'execute', 'run_notebook',
+           'train', 'train_command', 'tune_command', 'promote_to', 'load', 'synthetic_note', 'promote_command',
+           'show_value', 'evaluation_rows', 'evaluate_command', 'predict_file', 'predict_command', 'serve_command',
+           'require_free', 'services', 'running', 'wait_ready', 'outdated', 'wanted', 'address_table', 'up_command']
 
 # %% ../nbs/14_cli.ipynb #d1d85949
 import difflib, json, os, re, signal, socket, subprocess, sys, time
@@ -129,38 +129,46 @@ def execute(notebook:Path, out:Path, parameters:dict, settings:Settings):
         if status != "FINISHED": client.set_terminated(run_id, status)
         if kept.exists(): client.log_artifact(run_id, str(kept), "notebook")
 
-# %% ../nbs/14_cli.ipynb #3f3e4e4f
-def train(source:str, columns:str="", parameters:dict|None=None, run_name:str="") -> str:
-    "Prepare the data, run the training notebook, register the model; returns the new version."
+# %% ../nbs/14_cli.ipynb #9f38ab68
+def run_notebook(kind:str, source:str, columns:str, parameters:dict, run_name:str, also=lambda reviews, parameters: None) -> tuple[str, Path]:
+    "Prepare the data, then run `nbs/runs/KIND.ipynb` in a new MLflow run; returns the run's id and the executed notebook."
     from yelp_reviews.data import SAMPLE, column_names, locate, prepare
-    from yelp_reviews.text import pack
-    settings, notebook = get_settings(), runs_folder() / "train.ipynb"
+    settings, notebook = get_settings(), runs_folder() / f"{kind}.ipynb"
     if source == "auto": source = SAMPLE if locate(source, settings, shown()) == SAMPLE else "yelp_polarity"
     name = run_name or f"{re.sub(r'[^A-Za-z0-9_-]', '_', Path(source).name.split('.')[0])}-{datetime.now():%Y%m%d-%H%M%S}"
     if not re.fullmatch(r"\w[\w.-]{0,99}", name): raise UserError(f"run_name is {name!r}; use letters, digits, dots and dashes")
     out = settings.runs / f"{name}.ipynb"
     if out.exists(): raise UserError(f"{out} exists; choose another --run-name, or remove it")
-    parameters = check_parameters({"limit": 0} | (parameters or {}) | {"run_name": name, "data": source, "columns": columns, "progress": False}, notebook)
+    parameters = check_parameters({"limit": 0} | parameters | {"run_name": name, "data": source, "columns": columns, "progress": False}, notebook)
     reviews = prepare(source, column_names(columns), parameters["limit"], progress=shown())
     click.echo(f"{reviews.report}\n")
-    pack(reviews, **{name: value for name, value in parameters.items() if name in ("n_grams", "bits")}, progress=shown())
+    also(reviews, parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
     run_id = open_run(settings, name)
-    click.echo(f"Training run {name} …")
+    click.echo(f"{kind.capitalize()} run {name} …")
     execute(notebook, out, parameters | {"mlflow_run_id": run_id}, settings)
+    return run_id, out
+
+def train(source:str, columns:str="", parameters:dict|None=None, run_name:str="") -> str:
+    "Run the training notebook, which registers the model; returns the new version."
+    from yelp_reviews.text import pack
+    settings = get_settings()
+    packed = lambda reviews, given: pack(reviews, **{name: given[name] for name in ("n_grams", "bits") if name in given}, progress=shown())
+    run_id, out = run_notebook("train", source, columns, parameters or {}, run_name, packed)
     client = use_mlflow(settings).MlflowClient()
     version = str(max(int(v.version) for v in client.search_model_versions(f"run_id='{run_id}'")))
+    run = client.get_run(run_id).data
     click.echo(f"{settings.model_name} version {version} from run {run_id}\nnotebook {out}")
-    for name, value in sorted(client.get_run(run_id).data.metrics.items()):
-        if name.startswith("test_"): click.echo(f"{name:<28}{show_value(value)}" + (" (synthetic data)" if reviews.report.synthetic else ""))
+    for name, value in sorted(run.metrics.items()):
+        if name.startswith("test_"): click.echo(f"{name:<28}{show_value(value)}" + (" (synthetic data)" if run.tags["data_synthetic"] == "true" else ""))
     return version
 
-# %% ../nbs/14_cli.ipynb #5a702408
+# %% ../nbs/14_cli.ipynb #3ebf5656
 @cli.command("train")
 @data_option
 @column_option
 @click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter of nbs/runs/train.ipynb, as papermill's -p. May be repeated.")
-@click.option("--recipe", metavar="NAME", help="A named set of parameters (original), or a YAML file of them.")
+@click.option("--recipe", metavar="NAME", help="A named set of parameters (original, gpu), or a YAML file of them.")
 @click.option("--run-name", default="", help="Name of the run and of papermill_runs/NAME.ipynb.")
 @click.option("--promote", "promoted", is_flag=True, help="Make the new version the production model.")
 def train_command(source, columns, pairs, recipe, run_name, promoted):
@@ -172,6 +180,20 @@ def train_command(source, columns, pairs, recipe, run_name, promoted):
     source, run_name = given.pop("data", source), given.pop("run_name", run_name)
     version = train(source, given.pop("columns", ",".join(columns)), given, run_name)
     if promoted: promote_to(version)
+
+# %% ../nbs/14_cli.ipynb #3683efe2
+@cli.command("tune")
+@data_option
+@column_option
+@click.option("--trials", default=20, show_default=True, help="Trials that the study shall have in the end.")
+@click.option("--study", default="tune", show_default=True, help="Name of the study; the same name and data go on where it was interrupted.")
+@click.option("--run-name", default="", help="Name of the run and of papermill_runs/NAME.ipynb.")
+def tune_command(source, columns, trials, study, run_name):
+    "Search for a better recipe, on the validation part only."
+    settings = get_settings()
+    run_id, out = run_notebook("tune", source, ",".join(columns), {"trials": trials, "study": study, "bits": 22}, run_name)
+    click.echo(f"notebook {out}\nthe best recipe, for yelp-reviews train --recipe FILE.yaml:\n")
+    click.echo(use_mlflow(settings).artifacts.load_text(f"runs:/{run_id}/best.yaml"))
 
 # %% ../nbs/14_cli.ipynb #92d28384
 def promote_to(ref:str|None):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['wilson', 'ece', 'metrics', 'fit_temperature', 'slices', 'length_bands', 'telling_ngrams', 'mistakes', 'new_axes',
-           'plot_curves', 'plot_confusion', 'plot_calibration', 'plot_ngrams']
+           'plot_curves', 'plot_trials', 'plot_confusion', 'plot_calibration', 'plot_ngrams']
 
 # %% ../nbs/06_evaluation.ipynb #6c2a260a
 from collections import Counter
@@ -109,7 +109,7 @@ def mistakes(
     return [{"row": int(i), "label": int(labels[i]), "probability": round(float(probabilities[i]), 3), "words": len(tokenize(texts[i])),
              "unknown": f"{unknown_share(scorer, texts[i]):.0%}", **({"text": texts[i]} if show_texts else {})} for i in surest]
 
-# %% ../nbs/06_evaluation.ipynb #afbcb88f
+# %% ../nbs/06_evaluation.ipynb #9776bf34
 def new_axes(title:str, x:str, y:str, **kw):
     "A figure and its axes, named."
     from matplotlib.figure import Figure
@@ -124,6 +124,13 @@ def plot_curves(history:list[dict], metric:str="loss"):
     for stage in ("train", "val"): axes.plot([r["epoch"] for r in history], [r[f"{stage}_{metric}"] for r in history], "o-", label=stage)
     axes.legend()
     axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+def plot_trials(rows:list[dict], by:str):
+    "Validation loss of each finished trial of a search, by one parameter."
+    figure, axes = new_axes(f"Trials by {by}", by, "validation loss (nats)")
+    done = [r for r in rows if r["state"] == "complete"]
+    axes.scatter([r[by] for r in done], [r["val_loss"] for r in done])
     return figure
 
 def plot_confusion(labels:np.ndarray, probabilities:np.ndarray):

@@ -32,8 +32,8 @@ class History(L.Callback):
         if not max(row["train_loss"], row["val_loss"]) < DIVERGED: # NaN is not below anything
             raise UserError(f"The loss is {row['train_loss']:.3g} after epoch {trainer.current_epoch + 1} at lr={model.hparams.lr}; lower lr")
 
-# %% ../nbs/05_training.ipynb #47cbd470
-NOT_OURS = (".*has `__len__` defined.*", ".*isinstance.treespec.*", ".*Sparse invariant checks.*", ".*does not have many workers.*")
+# %% ../nbs/05_training.ipynb #9e397cde
+NOT_OURS = (".*than the logging interval.*", ".*has `__len__` defined.*", ".*isinstance.treespec.*", ".*Sparse invariant checks.*", ".*does not have many workers.*")
 "Warnings of Lightning and torch about themselves, which a reader of the run can do nothing about."
 
 def fit(
@@ -45,6 +45,7 @@ def fit(
     devices:int=1,          # processes that train together
     strategy:str="auto",    # Lightning's: ddp for more than one device
     logger=False,           # a Lightning logger
+    callbacks=(),           # more Lightning callbacks
     progress:bool=False,    # Lightning's progress bar?
 ) -> tuple[TextSentiment, list[dict]]:
     "The model with its best weights, and the metrics of each epoch; raises `UserError` if the loss diverges."
@@ -60,7 +61,7 @@ def fit(
         best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=True)
         stop = EarlyStopping("val_loss", patience=patience, check_finite=False)
         trainer = L.Trainer(max_epochs=max_epochs, accelerator=accelerator, devices=devices, strategy=strategy, logger=logger, deterministic="warn",
-                            callbacks=[stop, best, history], enable_progress_bar=progress, enable_model_summary=False,
+                            callbacks=[stop, best, history, *callbacks], enable_progress_bar=progress, enable_model_summary=False,
                             num_sanity_val_steps=0, use_distributed_sampler=False)
         trainer.fit(model, data)
         best_model = TextSentiment.load_from_checkpoint(best.best_model_path, map_location="cpu", weights_only=True)
