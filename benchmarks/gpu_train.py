@@ -4,8 +4,8 @@
 """
 import tempfile, time
 from dataclasses import replace
-from importlib.resources import files
-import numpy as np, torch, yaml
+import numpy as np, torch
+from yelp_reviews.cli import read_recipe
 from yelp_reviews.config import get_settings
 from yelp_reviews.data import prepare
 from yelp_reviews.model import BagData, TextSentiment
@@ -46,7 +46,7 @@ def must_move(corpus: Corpus, batch_size: int) -> float:
 
 if __name__ == "__main__":
     options = arguments(__doc__, device=(str, "gpu", "gpu, or cpu to try the script"), reviews=(int, 560_000, "reviews to train on"))
-    recipe = yaml.safe_load((files("yelp_reviews.runs") / "gpu.yaml").read_text())
+    recipe = read_recipe("gpu")
     device = torch.device("cuda" if options.device == "gpu" else "cpu")
     with tempfile.TemporaryDirectory() as cache:
         small = pack(prepare(options.data, settings=get_settings(cache=cache), progress=False), progress=False)

@@ -4,7 +4,7 @@
 
 fastText's clock starts at a file that is tokenised already, ours at the CSV file and an empty cache. All train on the same reviews, those of our train part.
 """
-import contextlib, io, tempfile
+import contextlib, csv, io, tempfile
 from pathlib import Path
 import fasttext, numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -46,7 +46,9 @@ def main(data: str, rounds: int, sklearn: int):
         files = {part: write_tokens(reviews, part, Path(folder)) for part in ("train", "validation", "test")}
         train = reviews.part("train")
         svm = lambda: make_pipeline(TfidfVectorizer(ngram_range=(1, 3), sublinear_tf=True, min_df=2), LinearSVC()).fit(train["text"].to_pylist(), train["label"].to_numpy())
-        csv_file = Path(data) / "train.csv"
+        csv_file, polarity = Path(folder) / "train.csv", {0: 1, 1: 2}
+        with open(csv_file, "w", newline="") as f: # what the others train on, and the reviews that ours keeps for validation
+            for rows in (train, reviews.part("validation")): csv.writer(f, quoting=csv.QUOTE_ALL).writerows((polarity[l], t) for l, t in zip(rows["label"].to_pylist(), rows["text"].to_pylist()))
         ours(csv_file, max_epochs=1) # compiles or loads the loops
         ways = {"yelp-reviews": lambda: ours(csv_file), "fastText, bigrams": lambda: fasttexts(files["train"], 2), "fastText, trigrams": lambda: fasttexts(files["train"], 3)}
         found = interleave(ways, rounds) | (interleave({"scikit-learn, TF-IDF and linear SVM": svm}, sklearn) if sklearn else {})

@@ -12,5 +12,5 @@ seed_everything(0)
 model = TextSentiment(bits=16) if optimizer == "fused" else TextSentiment(16, 4, optimizer, lr=.5)
 trained, history = fit(model, BagData(corpus, batch_size=1024 if optimizer == "fused" else 128), accelerator="cpu", devices=devices,
                        strategy="ddp" if devices > 1 else "auto")
-weights = sum(p.double().sum().item() for p in trained.parameters())
+weights = sum(p.double().sum().item() for p in model.parameters()) # this process's own, not the best checkpoint's
 print(f"RESULT {history[-1]['val_accuracy']:.4f} {weights:.6f}")

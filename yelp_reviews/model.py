@@ -46,12 +46,15 @@ class DeviceCorpus:
         place = torch.arange(total, device=rows.device) + torch.repeat_interleave(starts - begins, sizes, output_size=total)
         return self.ids[place], begins.int(), self.labels[rows]
 
-# %% ../nbs/04_model.ipynb #c0529c9f
+# %% ../nbs/04_model.ipynb #a326b418
 class RowBatches(IterableDataset):
     "Numbers of the reviews of each batch, in a new order each epoch; every process gets as many batches as the others."
     def __init__(self, corpus:Corpus, part:str, batch_size:int, shuffle:torch.Generator|None=None, rank:int=0, world:int=1):
         self.rows, self.batch_size, self.shuffle, self.rank, self.world = corpus.rows(part), batch_size, shuffle, rank, world
         self.sizes = np.diff(corpus.offsets)
+        if len(self.rows) < world: raise UserError(f"The data has {len(self.rows)} {part} reviews for {world} processes; use fewer devices")
+        longest = np.sort(self.sizes[self.rows])[-batch_size:].sum()
+        if longest >= 2**31: raise UserError(f"A batch of {batch_size:,} reviews may have {longest:,} n-grams, more than 2,147,483,647; lower batch_size")
 
     def __len__(self): return -(-(len(self.rows) // self.world) // self.batch_size)
 
@@ -62,7 +65,7 @@ class RowBatches(IterableDataset):
         for batch in np.split(mine, range(self.batch_size, share, self.batch_size)): yield torch.from_numpy(batch), int(self.sizes[batch].sum())
 
 class BagData(L.LightningDataModule):
-    "The three parts of a corpus as loaders of batches."
+    "The train and validation parts of a corpus as loaders of batches."
     def __init__(self,
         corpus:Corpus,
         batch_size:int=4096,
@@ -83,7 +86,7 @@ class BagData(L.LightningDataModule):
 
     def train_dataloader(self): return self.loader("train", torch.Generator().manual_seed(self.seed))
     def val_dataloader(self): return self.loader("validation")
-    def test_dataloader(self): return self.loader("test")
+    def teardown(self, stage): self.there = None # the next fit may be on another device
 
     def on_after_batch_transfer(self, batch, _) -> Bags:
         rows, total = batch
@@ -91,7 +94,7 @@ class BagData(L.LightningDataModule):
         if not self.there: self.there = DeviceCorpus(self.corpus, rows.device)
         return self.there.gather(rows, total)
 
-# %% ../nbs/04_model.ipynb #c59581d1
+# %% ../nbs/04_model.ipynb #e31493d4
 def adagrad_pass(table, bias, ids, starts, labels, power, lr): # (2^bits, 2) weights and sums of squares, float32, and (1,), float64: both changed;
     # buckets, int32; where each review starts and the last ends, int64; 0 or 1; power of the number of buckets; learning rate
     "One step a review; returns the summed loss and the number of right predictions, each made before its step."
@@ -103,7 +106,7 @@ def adagrad_pass(table, bias, ids, starts, labels, power, lr): # (2^bits, 2) wei
         logit = bias[0] + total * scale
         margin = logit if labels[r] > .5 else -logit
         loss += np.log1p(np.exp(-abs(margin))) + max(-margin, 0.)
-        right += margin > 0
+        right += (logit > 0) == (labels[r] > .5)
         slope = 1 / (1 + np.exp(-logit)) - labels[r]
         bias[0] -= .01 * lr * slope
         gradient, rate = np.float32(slope * scale), np.float32(lr)

@@ -34,7 +34,7 @@ def _load_pyfunc(path:str) -> ReviewModel:
     path = Path(path)
     return ReviewModel(load_scorer(path / ARTIFACT if path.is_dir() else path))
 
-# %% ../nbs/07_registry.ipynb #4cf97081
+# %% ../nbs/07_registry.ipynb #745a748b
 EXAMPLE = {"text": ["The soup was lovely and the staff were kind."]}
 
 def log_model(
@@ -51,7 +51,7 @@ def log_model(
         info = use_mlflow(settings).pyfunc.log_model(
             name="model", loader_module="yelp_reviews.registry", data_path=str(path), code_paths=[str(Path(__file__).parent)],
             signature=signature, input_example=pd.DataFrame(EXAMPLE),
-            pip_requirements=[f"{name}=={version(name)}" for name in ("numpy", "pandas", "safetensors", "pydantic-settings")],
+            pip_requirements=[f"{name}=={version(name)}" for name in ("numpy", "pandas", "safetensors", "pydantic-settings", *(("onnxruntime", "tokenizers") if scorer.encoder else ()))],
             registered_model_name=settings.model_name, metadata={"data_fingerprint": scorer.info.get("fingerprint", "")})
     return str(info.registered_model_version)
 
@@ -121,7 +121,7 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #139cb9a0
+# %% ../nbs/07_registry.ipynb #1558955e
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
     if not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
@@ -131,7 +131,7 @@ def fetch(ref:ModelRef, settings:Settings) -> Path:
         except (mlflow.MlflowException, OSError) as e: raise UserError(f"Could not fetch {ref.uri} from {mlflow_uri(settings)} ({str(e)[:200]})") from None
         found = next(folder.rglob(ARTIFACT), None)
         if not found: raise UserError(f"{ref.uri} holds no {ARTIFACT}; it was not made by this project")
-        load_scorer(found)
+        load_scorer(found, ref.uri)
         found.rename(folder / ARTIFACT)
     key = hashlib.sha256(f"{mlflow_uri(settings)} {ref.uri} {ref.run_id}".encode()).hexdigest()[:16]
     return into_cache(cache_dir(settings) / "models" / key, write) / ARTIFACT

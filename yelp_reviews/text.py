@@ -8,11 +8,12 @@ __all__ = ['TOKENIZER', 'TOKEN', 'MIX', 'WORD', 'SINGLE', 'BREAK', 'DELETED', 'W
            'compiled', 'tables', 'utf8', 'hash_chunk', 'hash_texts', 'Corpus', 'open_corpus', 'write_corpus', 'pack',
            'copy_rows', 'first_ids', 'bags', 'word_counts']
 
-# %% ../nbs/02_text.ipynb #a35ebec7
+# %% ../nbs/02_text.ipynb #3816d08e
 import json, os, re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from zlib import crc32
 import numpy as np
@@ -79,14 +80,14 @@ def crc_table() -> np.ndarray:
     for byte in range(256): table[255 ^ byte] = crc32(bytes([byte])) ^ 0xFF000000
     return table
 
-# %% ../nbs/02_text.ipynb #0318c160
+# %% ../nbs/02_text.ipynb #8d767f39
 def split_tokens(data, starts, # UTF-8 bytes, uint8; where each text starts and the last ends, int64, shape (n + 1,)
                  lower, kinds, spaces, table, # ASCII's lower case, shape (256,), and the three above
                  tokens, ends): # out: CRC-32 of each token, uint32; where each text's tokens end, int64, shape (n,)
     "Write the tokens of the texts `data[starts[r]:starts[r+1]]` to `tokens`, one text after the other, and where each ends to `ends`."
     count, br = 0, b"<br />"
     for row in range(len(starts) - 1):
-        i, stop, crc, pending = starts[row], starts[row + 1], np.uint32(0xFFFFFFFF), False
+        i, stop, crc, pending, begun = starts[row], starts[row + 1], np.uint32(0xFFFFFFFF), False, False
         while i <= stop:
             byte, kind, width = lower[data[i]] if i < stop else np.uint8(32), BREAK, 1
             if i < stop: kind = kinds[byte]
@@ -105,12 +106,12 @@ def split_tokens(data, starts, # UTF-8 bytes, uint8; where each text starts and 
             elif kind == BREAK and not pending: i += width
             elif kind == WORD or not pending:
                 crc = table[(crc ^ byte) & 255] ^ (crc >> np.uint32(8))
-                pending = kind == WORD
+                pending, begun = kind == WORD, True
                 i += 1
             else: pending = False
-            if not pending and crc != np.uint32(0xFFFFFFFF):
+            if begun and not pending:
                 tokens[count] = ~crc
-                count, crc = count + 1, np.uint32(0xFFFFFFFF)
+                count, crc, begun = count + 1, np.uint32(0xFFFFFFFF), False
         ends[row] = count
 
 # %% ../nbs/02_text.ipynb #14632de1
@@ -139,7 +140,7 @@ def hash_tokens(tokens, ends, n_grams, bits, # of `split_tokens`; longest n-gram
         if length == 0: words[row] = 0
         id_ends[row], start = count, ends[row]
 
-# %% ../nbs/02_text.ipynb #b14d98e8
+# %% ../nbs/02_text.ipynb #33b6e452
 @cache
 def compiled(loop):
     "The loop, compiled by numba at its first use and kept on disk; as it is where numba is not installed."
@@ -169,9 +170,9 @@ def hash_chunk(texts, n_grams:int, bits:int) -> tuple[np.ndarray, np.ndarray, np
     "Distinct buckets of some texts, int32; the number of them in each text, and how many of these are of single words, both int64."
     if not len(texts): return np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64)
     if compiled(split_tokens) is split_tokens:
-        found = [list(dict.fromkeys(ngram_ids(tokenize(t), n_grams, bits).tolist())) for t in texts]
-        words = [len(set(ngram_ids(tokenize(t), 1, bits).tolist())) for t in texts]
-        return np.array(sum(found, []), np.int32), np.array([len(f) for f in found]), np.array(words)
+        tokens = [tokenize(t) for t in (texts if isinstance(texts, list) else texts.to_pylist())]
+        found = [list(dict.fromkeys(ngram_ids(t, n_grams, bits).tolist())) for t in tokens]
+        return np.array([*chain(*found)], np.int32), np.array([len(f) for f in found]), np.array([len(set(ngram_ids(t, 1, bits))) for t in tokens])
     data, starts = utf8(texts)
     tokens, ends, id_ends, words = np.empty(starts[-1] - starts[0], np.uint32), *np.empty((3, len(texts)), np.int64)
     compiled(split_tokens)(data, starts, *tables(), tokens, ends)
