@@ -6,8 +6,8 @@
 __all__ = ['NAMES', 'Layer', 'Transformer', 'pretrained_folder', 'pretrained', 'PieceBatches', 'EncoderSentiment', 'finetune',
            'to_onnx', 'quantised', 'mix_features', 'fit_mix']
 
-# %% ../nbs/06_finetune.ipynb #e8582350
-import tempfile
+# %% ../nbs/06_finetune.ipynb #05b7f665
+import logging, tempfile
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, torch, pytorch_lightning as L
@@ -147,7 +147,7 @@ def finetune(
                   enable_progress_bar=progress, enable_model_summary=False, num_sanity_val_steps=0).fit(module, load(train), load(validation))
     return transformer.cpu().eval()
 
-# %% ../nbs/06_finetune.ipynb #51b2fb12
+# %% ../nbs/06_finetune.ipynb #af188dcf
 def to_onnx(model:Transformer):
     "The transformer as an ONNX model: `ids`, int64, shape (1, length), to `logit`, float32, shape (1, 1); embeddings in float16."
     from onnx import TensorProto, helper, numpy_helper
@@ -184,8 +184,10 @@ def quantised(model) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
         onnx.save(model, whole)
+        logging.disable(logging.WARNING) # it advises a step that changes nothing for this graph
         quantize_dynamic(whole, small, op_types_to_quantize=["MatMul", "Attention"], per_channel=True, weight_type=QuantType.QInt8,
                          nodes_to_exclude=["logit.product"], extra_options={"DefaultTensorType": 1})
+        logging.disable(logging.NOTSET)
         return small.read_bytes()
 
 # %% ../nbs/06_finetune.ipynb #8e1fb22f
