@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Bags', 'OPTIMIZERS', 'gather', 'DeviceCorpus', 'RowBatches', 'BagData', 'adagrad_pass', 'FusedAdagrad',
-           'TextSentiment', 'check_bits', 'collapse']
+           'make_optimizer', 'TextSentiment', 'check_bits', 'collapse']
 
 # %% ../nbs/04_model.ipynb #99082965
 from concurrent.futures import ThreadPoolExecutor
@@ -147,9 +147,19 @@ class FusedAdagrad(torch.optim.Optimizer):
         self.weight.copy_(torch.from_numpy(self.tables[0, :, :1]))
         self.bias.copy_(torch.from_numpy(self.biases[0]))
 
-# %% ../nbs/04_model.ipynb #549e6ea3
+# %% ../nbs/04_model.ipynb #ae4e7567
 OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 
+def make_optimizer(model, steps:int): # a `TextSentiment`; steps of the run
+    "The model's optimizer, with a learning rate that falls linearly to nothing over the run, but for plain SGD."
+    recipe = model.hparams
+    if recipe.optimizer == "fused": optimizer = FusedAdagrad(model.embedding.weight, model.linear.bias, recipe.lr, recipe.power, recipe.replicas)
+    else: optimizer = OPTIMIZERS[recipe.optimizer]([p for p in model.parameters() if p.requires_grad], lr=recipe.lr)
+    if recipe.optimizer == "sgd": return optimizer
+    fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1., 1e-6, max(1, steps))
+    return [optimizer], [{"scheduler": fall, "interval": "step"}]
+
+# %% ../nbs/04_model.ipynb #b882d811
 class TextSentiment(L.LightningModule):
     "Sum of n-gram embeddings over a power of their number, a linear layer, a sigmoid: the probability that a review is positive."
     def __init__(self,
@@ -177,13 +187,7 @@ class TextSentiment(L.LightningModule):
         sizes = torch.diff(pad(offsets, (0, 1), value=len(ids))).clamp(min=1)
         return self.linear(self.embedding(ids, offsets) / sizes.unsqueeze(1)**self.hparams.power).squeeze(1)
 
-    def configure_optimizers(self):
-        "The optimizer, with a learning rate that falls linearly to nothing over the run, but for plain SGD."
-        if self.hparams.optimizer == "fused": optimizer = FusedAdagrad(self.embedding.weight, self.linear.bias, self.hparams.lr, self.hparams.power, self.hparams.replicas)
-        else: optimizer = OPTIMIZERS[self.hparams.optimizer]([p for p in self.parameters() if p.requires_grad], lr=self.hparams.lr)
-        if self.hparams.optimizer == "sgd": return optimizer
-        fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1., 1e-6, max(1, int(self.trainer.estimated_stepping_batches)))
-        return [optimizer], [{"scheduler": fall, "interval": "step"}]
+    def configure_optimizers(self): return make_optimizer(self, int(self.trainer.estimated_stepping_batches))
 
     def log_step(self, stage:str, n:int, loss, accuracy):
         self.log_dict({f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}, on_step=False, on_epoch=True, batch_size=n, prog_bar=True, sync_dist=True)

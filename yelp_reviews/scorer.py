@@ -137,7 +137,7 @@ def save_scorer(scorer:Scorer, path:Path) -> Path:
         return temporary.replace(path)
     finally: temporary.unlink(missing_ok=True)
 
-# %% ../nbs/03_scorer.ipynb #748ab695
+# %% ../nbs/03_scorer.ipynb #68c01005
 def load_encoder(header, tensors:dict[str, np.ndarray]) -> Encoder|None:
     "The encoder of an artifact, ready to read, None if it has none; raises `UserError`, KeyError, TypeError or ValueError if it is not one."
     if header.get("encoder") is None: return None
@@ -147,6 +147,7 @@ def load_encoder(header, tensors:dict[str, np.ndarray]) -> Encoder|None:
     encoder.loaded
     return encoder
 
+# %% ../nbs/03_scorer.ipynb #c7ea39d3
 def check_artifact(header, tensors:dict[str, np.ndarray]) -> str|None:
     "What is wrong with an artifact's content, None if nothing."
     scores, counts = tensors.get("scores"), tensors.get("counts")

@@ -140,7 +140,7 @@ def hash_tokens(tokens, ends, n_grams, bits, # of `split_tokens`; longest n-gram
         if length == 0: words[row] = 0
         id_ends[row], start = count, ends[row]
 
-# %% ../nbs/02_text.ipynb #33b6e452
+# %% ../nbs/02_text.ipynb #db9cc76e
 @cache
 def compiled(loop):
     "The loop, compiled by numba at its first use and kept on disk; as it is where numba is not installed."
@@ -166,6 +166,7 @@ def utf8(texts) -> tuple[np.ndarray, np.ndarray]:
     data, starts = raw_text(texts)
     return data, starts.astype(np.int64)
 
+# %% ../nbs/02_text.ipynb #c55899b6
 def hash_chunk(texts, n_grams:int, bits:int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Distinct buckets of some texts, int32; the number of them in each text, and how many of these are of single words, both int64."
     if not len(texts): return np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64)

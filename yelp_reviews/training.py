@@ -32,7 +32,7 @@ class History(L.Callback):
         if not max(row["train_loss"], row["val_loss"]) < DIVERGED: # NaN is not below anything
             raise UserError(f"The loss is {row['train_loss']:.3g} after epoch {trainer.current_epoch + 1} at lr={model.hparams.lr}; lower lr")
 
-# %% ../nbs/05_training.ipynb #efec6c8f
+# %% ../nbs/05_training.ipynb #955f8d96
 NOT_OURS = (".*than the logging interval.*", ".*has `__len__` defined.*", ".*isinstance.treespec.*", ".*Sparse invariant checks.*", ".*does not have many workers.*")
 "Warnings of Lightning and torch about themselves, which a reader of the run can do nothing about."
 
@@ -44,6 +44,7 @@ def quiet():
         for message in NOT_OURS: warnings.filterwarnings("ignore", message)
         yield
 
+# %% ../nbs/05_training.ipynb #a8a229a8
 def fit(
     model:TextSentiment,
     data:BagData,
