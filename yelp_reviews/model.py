@@ -159,7 +159,7 @@ def make_optimizer(model, steps:int): # a `TextSentiment`; steps of the run
     fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1., 1e-6, max(1, steps))
     return [optimizer], [{"scheduler": fall, "interval": "step"}]
 
-# %% ../nbs/04_model.ipynb #b882d811
+# %% ../nbs/04_model.ipynb #7ea1a711
 class TextSentiment(L.LightningModule):
     "Sum of n-gram embeddings over a power of their number, a linear layer, a sigmoid: the probability that a review is positive."
     def __init__(self,
@@ -175,8 +175,7 @@ class TextSentiment(L.LightningModule):
         if optimizer == "fused" and embed_dim != 1: raise UserError(f"The fused optimizer trains one number a bucket and embed_dim is {embed_dim}; use 1, or adagrad")
         self.save_hyperparameters()
         self.automatic_optimization = optimizer != "fused"
-        self.embedding = nn.EmbeddingBag(2**bits, embed_dim, mode="sum", sparse=embed_dim > 1)
-        self.linear = nn.Linear(embed_dim, 1)
+        self.embedding, self.linear = nn.EmbeddingBag(2**bits, embed_dim, mode="sum", sparse=embed_dim > 1), nn.Linear(embed_dim, 1)
         if embed_dim == 1: # the weights are the model; the layer after them only adds the bias
             for values, start in ((self.embedding.weight, 0.), (self.linear.weight, 1.), (self.linear.bias, 0.)): nn.init.constant_(values, start)
             self.linear.weight.requires_grad_(False)
@@ -194,8 +193,8 @@ class TextSentiment(L.LightningModule):
 
     def step(self, batch:Bags, stage:str):
         "Loss of a batch; logs loss and accuracy."
-        ids, offsets, labels = batch
-        logits = self(ids, offsets)
+        *bag, labels = batch
+        logits = self(*bag)
         loss = binary_cross_entropy_with_logits(logits, labels)
         self.log_step(stage, len(labels), loss, ((logits > 0) == (labels > .5)).float().mean())
         return loss
