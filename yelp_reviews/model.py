@@ -159,7 +159,7 @@ def make_optimizer(model, steps:int): # a `TextSentiment`; steps of the run
     fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1., 1e-6, max(1, steps))
     return [optimizer], [{"scheduler": fall, "interval": "step"}]
 
-# %% ../nbs/04_model.ipynb #7ea1a711
+# %% ../nbs/04_model.ipynb #6c6ee400
 class TextSentiment(L.LightningModule):
     "Sum of n-gram embeddings over a power of their number, a linear layer, a sigmoid: the probability that a review is positive."
     def __init__(self,
@@ -187,7 +187,6 @@ class TextSentiment(L.LightningModule):
         return self.linear(self.embedding(ids, offsets) / sizes.unsqueeze(1)**self.hparams.power).squeeze(1)
 
     def configure_optimizers(self): return make_optimizer(self, int(self.trainer.estimated_stepping_batches))
-
     def log_step(self, stage:str, n:int, loss, accuracy):
         self.log_dict({f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}, on_step=False, on_epoch=True, batch_size=n, prog_bar=True, sync_dist=True)
 
