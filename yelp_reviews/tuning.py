@@ -45,7 +45,7 @@ def run_trial(trial:optuna.Trial, reviews:Reviews, settings:Settings, bits:int, 
             mlflow.set_tag("pruned", str(e) or "behind the others")
     raise optuna.TrialPruned
 
-# %% ../nbs/06_tuning.ipynb #f3103812
+# %% ../nbs/06_tuning.ipynb #a2b80ed5
 def tune(
     reviews:Reviews,
     settings:Settings,   # for the study's file and MLflow
@@ -59,7 +59,7 @@ def tune(
     settings.home.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(storage=f"sqlite:///{(settings.home / 'optuna.db').resolve()}", study_name=f"{name}-b{bits}-s{seed}-{reviews.report.fingerprint[:12]}",
-                                load_if_exists=True, pruner=optuna.pruners.MedianPruner())
+                                load_if_exists=True, pruner=optuna.pruners.MedianPruner(n_warmup_steps=1)) # after one epoch, recipes of other lengths cannot be compared yet
     for trial in study.trials:
         if trial.state == RUNNING: study.tell(trial.number, state=FAIL) # its process was killed
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials)) # going on, it shall not propose the first ones again
