@@ -131,7 +131,7 @@ def execute(notebook:Path, out:Path, parameters:dict, settings:Settings):
         if status != "FINISHED": client.set_terminated(run_id, status)
         if kept.exists(): client.log_artifact(run_id, str(kept), "notebook")
 
-# %% ../nbs/14_cli.ipynb #21b09cc4
+# %% ../nbs/14_cli.ipynb #0672dc67
 def run_notebook(kind:str, source:str, columns:str, parameters:dict, run_name:str, also=lambda reviews, parameters: None) -> tuple[str, Path]:
     "Prepare the data, then run `nbs/runs/KIND.ipynb` in a new MLflow run; returns the run's id and the executed notebook."
     from yelp_reviews.data import SAMPLE, column_names, locate, prepare
@@ -147,7 +147,7 @@ def run_notebook(kind:str, source:str, columns:str, parameters:dict, run_name:st
     also(reviews, parameters)
     out.parent.mkdir(parents=True, exist_ok=True)
     run_id = open_run(settings, name)
-    click.echo(f"{kind.capitalize()} run {name} …")
+    click.echo(f"{'Tuning' if kind == 'tune' else 'Training'} run {name} …")
     execute(notebook, out, parameters | {"mlflow_run_id": run_id}, settings)
     return run_id, out
 
