@@ -7,13 +7,14 @@ __all__ = ['data_option', 'column_option', 'parameter_option', 'model_option', '
            'known_failure', 'shown', 'data_command', 'runs_folder', 'check_parameters', 'read_recipe', 'open_run',
            'execute', 'run_notebook', 'train', 'train_command', 'tune_command', 'promote_to', 'load', 'synthetic_note',
            'promote_command', 'show_value', 'evaluation_rows', 'evaluate_command', 'predict_file', 'predict_command',
-           'serve_command', 'require_free', 'services', 'running', 'wait_ready', 'outdated', 'wanted', 'address_table',
-           'up_command']
+           'serve_command', 'run_workers', 'require_free', 'services', 'running', 'wait_ready', 'outdated', 'wanted',
+           'address_table', 'up_command']
 
-# %% ../nbs/14_cli.ipynb #d1d85949
+# %% ../nbs/14_cli.ipynb #19ccb89a
 import difflib, json, os, re, signal, socket, subprocess, sys, time
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 import click
 from .config import SPLITS, Settings, UserError, check_recipe, get_settings, mlflow_uri, use_experiment, use_mlflow
@@ -301,21 +302,38 @@ def predict_command(text, source, out, columns, ref):
     from yelp_reviews.data import column_names
     click.echo(f"{predict_file(scorer, source, column_names(','.join(columns)), out):,} predictions in {out}")
 
-# %% ../nbs/14_cli.ipynb #fbcd2a03
+# %% ../nbs/14_cli.ipynb #a7f1ae74
 @cli.command("serve")
 @model_option
+@click.option("--follow", metavar="ALIAS", help="Serve what this alias names, and swap when it names another version.")
+@click.option("--candidate", metavar="REF", help="Try this version beside the one in service.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0., help="Share of the requests that the candidate answers.")
+@click.option("--shadow", is_flag=True, help="The candidate computes every request and answers none.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that share the port.")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or YELP_HOST]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: 8080, or YELP_SERVER_PORT]")
-def serve_command(ref, host, port):
+def serve_command(ref, follow, candidate, share, shadow, workers, host, port):
     "Serve a model: POST /predict, /predict/batch; documentation at /docs."
-    import uvicorn
-    from yelp_reviews.server import Served, create_app
-    settings, served = get_settings(), Served()
+    settings = get_settings()
     host, port = host or settings.host, port or settings.server_port
+    if ref and follow: raise UserError("--model serves one version and --follow whatever an alias names; give one of them")
+    if (share or shadow) and not candidate: raise UserError("--share and --shadow are for a candidate; give --candidate VERSION")
     require_free(host, {"server": port})
-    served.use(*load(ref))
-    click.echo(f"Serving {served.model.ref.uri} at http://{host}:{port} (Ctrl-C stops it)")
-    uvicorn.run(create_app(served, settings), host=host, port=port, log_level="warning")
+    named = follow or ref or settings.alias
+    if not follow: load(ref) # an error here is better than one in every worker
+    click.echo(f"Serving {'what ' + named + ' names' if follow else named} at http://{host}:{port} (Ctrl-C stops it)")
+    run_workers(dict(ref=ref or "", follow=follow or "", candidate=candidate or "", share=share, shadow=shadow), host, port, workers)
+
+def run_workers(options:dict, host:str, port:int, workers:int):
+    "Run the model server until it is told to stop; a worker that dies is started again."
+    import tempfile, uvicorn
+    from uvicorn.supervisors import Multiprocess
+    from yelp_reviews.follow import build_app
+    config = uvicorn.Config(partial(build_app, **options), factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, server_header=False)
+    if workers == 1: return uvicorn.Server(config).run()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, [config.bind_socket()]).run()
 
 SERVICES = {"mlflow": "MLflow", "server": "the model server", "proxy": "the proxy", "dashboard": "the dashboard"}
 "What `up` knows, by the name in the port's setting; the last two arrive with their own issues."
@@ -330,7 +348,7 @@ def require_free(host:str, ports:dict[str, int]):
                 raise UserError(f"Port {port} on {host}, for {SERVICES[name]}, cannot be used ({getattr(e, 'strerror', None) or e}); stop what listens there, "
                                 f"or choose another with YELP_{name.upper()}_PORT") from None
 
-# %% ../nbs/14_cli.ipynb #fe313ebf
+# %% ../nbs/14_cli.ipynb #ffc96b9c
 LOCAL = "127.0.0.1" # MLflow has no authentication of its own, so `up` never shows it to others
 
 def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
@@ -339,7 +357,7 @@ def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
     if not settings.tracking_uri:
         found["mlflow"] = (settings.mlflow_port, "/health", [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(settings), "--workers", "1",
             "--default-artifact-root", (settings.home / "artifacts").resolve().as_uri(), "--host", LOCAL, "--port", str(settings.mlflow_port)])
-    found["server"] = (settings.server_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "serve", "--port", str(settings.server_port)])
+    found["server"] = (settings.server_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "serve", "--follow", settings.alias, "--port", str(settings.server_port)])
     return found
 
 @contextmanager

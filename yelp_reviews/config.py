@@ -7,14 +7,14 @@ __all__ = ['SPLITS', 'Port', 'Name', 'RANGES', 'CHOICES', 'MLFLOW_DEFAULTS', 'Us
            'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache',
            'ordered_map']
 
-# %% ../nbs/00_config.ipynb #4347bf57
+# %% ../nbs/00_config.ipynb #4baf47c9
 import logging, math, os, shutil, tempfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # %% ../nbs/00_config.ipynb #ff228d0c
@@ -24,7 +24,7 @@ class UserError(ValueError):
 # %% ../nbs/00_config.ipynb #54028e17
 SPLITS = ("train", "validation", "test")
 
-# %% ../nbs/00_config.ipynb #b546e936
+# %% ../nbs/00_config.ipynb #ce7b6ff9
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]{0,99}$")]
 
@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     download_timeout: float = Field(5., gt=0, le=3600) # seconds to wait for a mirror before the next is tried
     max_text_chars: int = Field(20_000, ge=1)          # longest review that the server reads
     max_batch: int = Field(1_000, ge=1)                # most reviews in one batch request
+    max_body_bytes: int = Field(4_000_000, ge=1_000)   # largest request body
+    max_concurrency: int = Field(256, ge=1)            # requests that one worker has in hand; more are told to come back
+    body_timeout: float = Field(10., gt=0)             # seconds that a request may take to arrive
+    drain_seconds: float = Field(1., ge=0)             # from not being ready any more to accepting nothing more
+    follow_seconds: float = Field(1., ge=.1)           # between two looks at the registry
+    webhook_secret: SecretStr = SecretStr("")          # of MLflow's webhook; none is none
+    log_requests: bool = True                          # one JSON line a request on standard output, without its text
 
 # %% ../nbs/00_config.ipynb #bb3e0db5
 def get_settings(

@@ -6,9 +6,9 @@
 __all__ = ['ARTIFACT', 'EXAMPLE', 'ReviewModel', 'log_model', 'ModelRef', 'registry_client', 'named_version', 'resolve',
            'latest_version', 'promote', 'fetch', 'load_model']
 
-# %% ../nbs/07_registry.ipynb #3a0bd694
+# %% ../nbs/07_registry.ipynb #88ba667b
 import hashlib, re, shutil, tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -55,13 +55,14 @@ def log_model(
             registered_model_name=settings.model_name, metadata={"data_fingerprint": scorer.info.get("fingerprint", "")})
     return str(info.registered_model_version)
 
-# %% ../nbs/07_registry.ipynb #8944cefc
+# %% ../nbs/07_registry.ipynb #716c345a
 @dataclass(frozen=True)
 class ModelRef:
     "Where a model is, and which one it is."
     uri: str         # MLflow address, or path of a file
     version: str|None=None # registered version, if it has one
     run_id: str|None=None  # MLflow run that made it
+    digest: str|None=None  # SHA-256 of the artifact, once it was loaded
 
 def registry_client(settings:Settings):
     "MLflow's client for the configured server."
@@ -121,7 +122,7 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #1558955e
+# %% ../nbs/07_registry.ipynb #bf0c556d
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
     if not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
@@ -140,8 +141,10 @@ def load_model(ref:str, settings:Settings) -> tuple[Scorer, ModelRef]:
     "The scorer that a reference means, and which one it is."
     found = resolve(ref, settings)
     path = fetch(found, settings)
-    try: return load_scorer(path), found
+    try: scorer = load_scorer(path)
     except UserError:
         if str(path) == found.uri: raise
         shutil.rmtree(path.parent) # the copy in the cache was damaged: fetch it anew
-        return load_scorer(fetch(found, settings)), found
+        path = fetch(found, settings)
+        scorer = load_scorer(path)
+    with open(path, "rb") as f: return scorer, replace(found, digest=hashlib.file_digest(f, "sha256").hexdigest())

@@ -30,10 +30,11 @@ def tokenize(
     "Tokens equal to torchtext 0.6.0's `basic_english`."
     return TOKEN.findall(text.lower().replace('"', "").replace("<br />", " "))
 
-# %% ../nbs/02_text.ipynb #62df2ec3
+# %% ../nbs/02_text.ipynb #e6c192c7
 def token_spans(text:str) -> list[tuple[str, int, int]]:
     "Each token with its first and one-past-last character in the text as written."
     lower = text.lower()
+    if len(lower) == len(text) and '"' not in lower and "<br />" not in lower: return [(m[0], m.start(), m.end()) for m in TOKEN.finditer(lower)]
     if len(lower) == len(text): place = range(len(text) + 1)
     else: place = [i for i, c in enumerate(text) for _ in c.lower()] + [len(text)]
     kept = [i for i, c in enumerate(lower) if c != '"']
