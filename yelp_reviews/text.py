@@ -41,7 +41,7 @@ def token_spans(text:str) -> list[tuple[str, int, int]]:
     bare = "".join(lower[i] for i in kept).replace("<br />", " " * 6)
     return [(m[0], place[kept[m.start()]], place[kept[m.end() - 1]] + 1) for m in TOKEN.finditer(bare)]
 
-# %% ../nbs/02_text.ipynb #d61ad8c5
+# %% ../nbs/02_text.ipynb #95e759f7
 MIX = 0x9E3779B97F4A7C15 # 2^64 divided by the golden ratio, odd
 
 def ngram_ids(
@@ -50,7 +50,9 @@ def ngram_ids(
     bits:int,         # 2^bits buckets
 ) -> np.ndarray:
     "Buckets of all n-grams up to `n_grams`, shape (number of n-grams,), int64: unigrams first, then bigrams, and so on."
-    crc = np.array([crc32(t.encode("utf-8", "surrogatepass")) for t in tokens], np.uint64)
+    try: crcs = [crc32(t.encode()) for t in tokens]
+    except UnicodeEncodeError: crcs = [crc32(t.encode("utf-8", "surrogatepass")) for t in tokens]
+    crc = np.array(crcs, np.uint64)
     mix, half, shift = np.uint64(MIX), np.uint64(32), np.uint64(64 - bits)
     found, state = [], np.zeros(len(tokens) + 1, np.uint64)
     for n in range(min(n_grams, len(tokens))):
