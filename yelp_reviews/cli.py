@@ -302,7 +302,7 @@ def predict_command(text, source, out, columns, ref):
     from yelp_reviews.data import column_names
     click.echo(f"{predict_file(scorer, source, column_names(','.join(columns)), out):,} predictions in {out}")
 
-# %% ../nbs/14_cli.ipynb #a7f1ae74
+# %% ../nbs/14_cli.ipynb #e705ba2d
 @cli.command("serve")
 @model_option
 @click.option("--follow", metavar="ALIAS", help="Serve what this alias names, and swap when it names another version.")
@@ -324,6 +324,7 @@ def serve_command(ref, follow, candidate, share, shadow, workers, host, port):
     click.echo(f"Serving {'what ' + named + ' names' if follow else named} at http://{host}:{port} (Ctrl-C stops it)")
     run_workers(dict(ref=ref or "", follow=follow or "", candidate=candidate or "", share=share, shadow=shadow), host, port, workers)
 
+# %% ../nbs/14_cli.ipynb #c65de3d3
 def run_workers(options:dict, host:str, port:int, workers:int):
     "Run the model server until it is told to stop; a worker that dies is started again."
     import tempfile, uvicorn

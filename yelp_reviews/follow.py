@@ -37,7 +37,7 @@ def last_good(alias:str, settings:Settings) -> tuple[Scorer, ModelRef]|None:
         return (load_scorer(path), ref) if whole else None
     except (OSError, ValueError, KeyError, TypeError): return None # `UserError` is a ValueError
 
-# %% ../nbs/09_follow.ipynb #1236c143
+# %% ../nbs/09_follow.ipynb #e5d6712a
 class Follower(threading.Thread):
     "Keeps what is served at the version that an alias names."
     def __init__(self, served:Served, settings:Settings, alias:str):
@@ -79,7 +79,6 @@ class Follower(threading.Thread):
             self.woken.clear()
 
     def wake(self): self.woken.set()
-
     def stop(self):
         self.stopped = True
         self.wake()

@@ -159,7 +159,7 @@ def make_optimizer(model, steps:int): # a `TextSentiment`; steps of the run
     fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1., 1e-6, max(1, steps))
     return [optimizer], [{"scheduler": fall, "interval": "step"}]
 
-# %% ../nbs/04_model.ipynb #6c6ee400
+# %% ../nbs/04_model.ipynb #cfb11c46
 class TextSentiment(L.LightningModule):
     "Sum of n-gram embeddings over a power of their number, a linear layer, a sigmoid: the probability that a review is positive."
     def __init__(self,
@@ -193,8 +193,7 @@ class TextSentiment(L.LightningModule):
     def step(self, batch:Bags, stage:str):
         "Loss of a batch; logs loss and accuracy."
         *bag, labels = batch
-        logits = self(*bag)
-        loss = binary_cross_entropy_with_logits(logits, labels)
+        loss = binary_cross_entropy_with_logits(logits := self(*bag), labels)
         self.log_step(stage, len(labels), loss, ((logits > 0) == (labels > .5)).float().mean())
         return loss
 
