@@ -37,7 +37,7 @@ def last_good(alias:str, settings:Settings) -> tuple[Scorer, ModelRef]|None:
         return (load_scorer(path), ref) if whole else None
     except (OSError, ValueError, KeyError, TypeError): return None # `UserError` is a ValueError
 
-# %% ../nbs/09_follow.ipynb #e5d6712a
+# %% ../nbs/09_follow.ipynb #4927bdcd
 class Follower(threading.Thread):
     "Keeps what is served at the version that an alias names."
     def __init__(self, served:Served, settings:Settings, alias:str):
@@ -69,12 +69,9 @@ class Follower(threading.Thread):
         if start and not self.served.model: self.served.use(*start)
         away = False
         while not self.stopped:
-            try:
-                self.look()
-                away = False
+            try: away = self.look()
             except Exception as e: # the registry is away: say so once
-                if not away: log_event("registry_away", reason=str(e)[:300])
-                away = True
+                away = away or not log_event("registry_away", reason=str(e)[:300])
             self.woken.wait(self.settings.follow_seconds)
             self.woken.clear()
 

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['encode', 'REQUEST_ID', 'QUIET', 'PROBLEMS', 'PredictRequest', 'BatchRequest', 'Contribution', 'Details', 'Prediction',
            'Predictions', 'Model', 'warmed', 'Served', 'Metrics', 'problem', 'Refused', 'check_text',
-           'validation_detail', 'log_event', 'Guard', 'add_errors', 'require_model', 'describe', 'add_health',
-           'add_metrics', 'predict_with', 'predict_batch', 'as_json', 'Direct', 'serving', 'create_app']
+           'validation_detail', 'log_event', 'too_large', 'limited', 'Guard', 'add_errors', 'require_model', 'describe',
+           'add_health', 'add_metrics', 'predict_with', 'predict_batch', 'as_json', 'Direct', 'serving', 'create_app']
 
 # %% ../nbs/08_server.ipynb #5eadfbc0
 import asyncio, json, os, re, signal, sys, threading, time
@@ -173,38 +173,39 @@ def log_event(event:str, **fields):
     sys.stdout.write(json.dumps({"time": round(time.time(), 3), "event": event, **fields}) + "\n")
     sys.stdout.flush()
 
-# %% ../nbs/08_server.ipynb #074d3abd
+# %% ../nbs/08_server.ipynb #74bf90a7
 REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 QUIET = ("/health/live", "/health/ready", "/metrics", "/ping")
 "Paths that are asked all the time: not logged, and answered however much is in hand."
 
+def too_large(limit:int) -> Refused: return Refused(413, "Body too large", f"the body is larger than {limit:,} bytes; send less")
+
+def limited(receive, size:int, seconds:float): # bytes of a body at most; time that it may take to arrive
+    "An ASGI `receive` that raises `Refused` for a body that is too large or too slow."
+    left, until, whole = size, time.monotonic() + seconds, False
+    async def counted():
+        nonlocal left, whole
+        if whole: return await receive() # waits for the caller to go away
+        try:
+            async with asyncio.timeout(until - time.monotonic()): message = await receive()
+        except TimeoutError: raise Refused(408, "Too slow", f"the body did not arrive in {seconds:g} seconds; send it again") from None
+        left, whole = left - len(message.get("body", b"")), not message.get("more_body", False)
+        if left < 0: raise too_large(size)
+        return message
+    return counted
+
+# %% ../nbs/08_server.ipynb #052c157e
 class Guard:
     "ASGI middleware: request ids, limits, metrics, log."
     def __init__(self, app, settings:Settings, metrics:Metrics):
         self.app, self.settings, self.metrics, self.running = app, settings, metrics, 0
 
-    def limited(self, receive):
-        "`receive` that raises `Refused` for a body that is too large or too slow."
-        left, until, whole = self.settings.max_body_bytes, time.monotonic() + self.settings.body_timeout, False
-        async def counted():
-            nonlocal left, whole
-            if whole: return await receive() # waits for the caller to go away
-            try:
-                async with asyncio.timeout(until - time.monotonic()): message = await receive()
-            except TimeoutError: raise Refused(408, "Too slow", f"the body did not arrive in {self.settings.body_timeout:g} seconds; send it again") from None
-            left, whole = left - len(message.get("body", b"")), not message.get("more_body", False)
-            if left < 0: raise self.too_large()
-            return message
-        return counted
-
     def refusal(self, headers:dict[bytes, bytes], path:str) -> Refused|None:
         "Why a request is not even begun."
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.settings.max_body_bytes: return self.too_large()
+        if length.isdigit() and int(length) > self.settings.max_body_bytes: return too_large(self.settings.max_body_bytes)
         if self.running >= self.settings.max_concurrency and path not in QUIET:
             return Refused(503, "Busy", f"{self.running} requests are in hand; try again", {"Retry-After": "1"})
-
-    def too_large(self): return Refused(413, "Body too large", f"the body is larger than {self.settings.max_body_bytes:,} bytes; send less")
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http": return await self.app(scope, receive, send)
@@ -222,7 +223,7 @@ class Guard:
         self.metrics.running.inc()
         try:
             if refusal: await refusal.response(scope, receive, sending)
-            else: await self.app(scope, self.limited(receive), sending)
+            else: await self.app(scope, limited(receive, self.settings.max_body_bytes, self.settings.body_timeout), sending)
         except Refused as e: await e.response(scope, receive, sending) # the body, before the application saw it
         finally:
             self.running -= 1
