@@ -61,7 +61,7 @@ class Predictions(BaseModel):
     "Verdicts in the order of the texts."
     predictions: list[Prediction]
 
-# %% ../nbs/08_server.ipynb #cfe68db8
+# %% ../nbs/08_server.ipynb #b052b1cb
 @dataclass(frozen=True)
 class Model:
     "A scorer, and which one it is."
@@ -82,6 +82,7 @@ def warmed(scorer:Scorer, ref:ModelRef) -> Model:
     predict(scorer, ["Warm soup."])
     return Model(scorer, ref)
 
+# %% ../nbs/08_server.ipynb #f74c0d62
 class Served:
     "The models in service: production, the one before, a candidate."
     def __init__(self):
@@ -239,7 +240,7 @@ class Guard:
             print(f'{{"time": {time.time():.3f}, "event": "request", "request_id": "{request_id.decode()}", "method": {encode(scope["method"])}, "path": {encode(path)}, '
                   f'"status": {status}, "milliseconds": {1000 * seconds:.3f}}}', flush=True)
 
-# %% ../nbs/08_server.ipynb #8add320a
+# %% ../nbs/08_server.ipynb #701167c4
 def add_errors(app:FastAPI):
     "Answer every error with a problem."
     @app.exception_handler(Refused)
@@ -262,6 +263,7 @@ def require_model(served:Served) -> Model:
     if not served.model: raise Refused(503, "Not ready", "no model is loaded yet; try again soon", {"Retry-After": "1"})
     return served.model
 
+# %% ../nbs/08_server.ipynb #f9d4097a
 def describe(model:Model) -> dict:
     "Which model it is, from its artifact."
     info = model.scorer.info
@@ -287,6 +289,7 @@ def add_health(app:FastAPI, served:Served):
         return describe(require_model(served)) | {"spare": served.spare and served.spare.ref.version, "candidate": served.candidate and served.candidate.ref.version,
                                                   "package": version("yelp-reviews"), "worker": os.getpid()}
 
+# %% ../nbs/08_server.ipynb #4197d4d2
 def add_metrics(app:FastAPI, served:Served, metrics:Metrics):
     "Prometheus' page, and the two arms beside each other."
     @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
