@@ -302,13 +302,13 @@ def predict_command(text, source, out, columns, ref):
     from yelp_reviews.data import column_names
     click.echo(f"{predict_file(scorer, source, column_names(','.join(columns)), out):,} predictions in {out}")
 
-# %% ../nbs/14_cli.ipynb #e705ba2d
+# %% ../nbs/14_cli.ipynb #07fda366
 @cli.command("serve")
 @model_option
 @click.option("--follow", metavar="ALIAS", help="Serve what this alias names, and swap when it names another version.")
 @click.option("--candidate", metavar="REF", help="Try this version beside the one in service.")
-@click.option("--share", type=click.FloatRange(0, 1), default=0., help="Share of the requests that the candidate answers.")
-@click.option("--shadow", is_flag=True, help="The candidate computes every request and answers none.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0., help="Share of the single predictions that the candidate answers.")
+@click.option("--shadow", is_flag=True, help="The candidate computes every single prediction and answers none.")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that share the port.")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or YELP_HOST]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: 8080, or YELP_SERVER_PORT]")
@@ -319,18 +319,19 @@ def serve_command(ref, follow, candidate, share, shadow, workers, host, port):
     if ref and follow: raise UserError("--model serves one version and --follow whatever an alias names; give one of them")
     if (share or shadow) and not candidate: raise UserError("--share and --shadow are for a candidate; give --candidate VERSION")
     require_free(host, {"server": port})
-    named = follow or ref or settings.alias
-    if not follow: load(ref) # an error here is better than one in every worker
-    click.echo(f"Serving {'what ' + named + ' names' if follow else named} at http://{host}:{port} (Ctrl-C stops it)")
-    run_workers(dict(ref=ref or "", follow=follow or "", candidate=candidate or "", share=share, shadow=shadow), host, port, workers)
+    from yelp_reviews.follow import pin
+    model = None if follow else pin(ref or settings.alias, settings)
+    trial = pin(candidate, settings) if candidate else None
+    click.echo(f"Serving {'what ' + follow + ' names' if follow else model[1]['uri']} at http://{host}:{port} (Ctrl-C stops it)")
+    run_workers(dict(model=model, follow=follow or "", candidate=trial, share=share, shadow=shadow), host, port, workers)
 
-# %% ../nbs/14_cli.ipynb #c65de3d3
+# %% ../nbs/14_cli.ipynb #a23ef7fb
 def run_workers(options:dict, host:str, port:int, workers:int):
     "Run the model server until it is told to stop; a worker that dies is started again."
     import tempfile, uvicorn
     from uvicorn.supervisors import Multiprocess
-    from yelp_reviews.follow import build_app
-    config = uvicorn.Config(partial(build_app, **options), factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, server_header=False)
+    from yelp_reviews.follow import Impatient, build_app
+    config = uvicorn.Config(partial(build_app, **options), factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, server_header=False, http=Impatient)
     if workers == 1: return uvicorn.Server(config).run()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
