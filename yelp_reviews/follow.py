@@ -138,27 +138,36 @@ def build_app(
         add_webhook(app, follower, settings)
     return app
 
-# %% ../nbs/09_follow.ipynb #8bef93e8
+# %% ../nbs/09_follow.ipynb #baae99e2
 HEAD_SECONDS = 10
 "Seconds that the head of a request may take to arrive."
 
 class Impatient(HttpToolsProtocol):
-    "uvicorn's protocol, but for a limit on the time of a request's head."
+    "uvicorn's protocol, but for a limit on the time of a request's head; one that comes in one piece costs no timer."
+    in_head, patience = False, None
+
+    def wait_for_head(self, waiting:bool):
+        if waiting and not self.patience: self.patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if self.patience and not waiting: self.patience = self.patience.cancel()
+
     def connection_made(self, transport):
         super().connection_made(transport)
-        self.patience = self.loop.call_later(HEAD_SECONDS, transport.close)
+        self.wait_for_head(True)
+
+    def data_received(self, data):
+        super().data_received(data)
+        self.wait_for_head(self.in_head)
 
     def on_message_begin(self):
-        self.patience.cancel()
-        self.patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self.in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self):
-        self.patience.cancel()
+        self.in_head = False
         super().on_headers_complete()
 
     def connection_lost(self, exc):
-        self.patience.cancel()
+        self.wait_for_head(False)
         super().connection_lost(exc)
 
 # %% ../nbs/09_follow.ipynb #0ab726d6
