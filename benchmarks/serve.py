@@ -1,10 +1,11 @@
-"""The model server under load, beside a bare FastAPI route of the same shape and `mlflow models serve` of the same version.
+"""The model server under load, beside a bare FastAPI route of the same shape, `mlflow models serve` of the same version, and LitServe where it is installed.
 
     python benchmarks/serve.py --data sample
 
 The load generator is wrk (Debian's), 16 connections on the loopback, reviews of 50 words.
 """
 import json, os, re, signal, socket, subprocess, sys, tempfile, time, urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
 from yelp_reviews.config import get_settings
@@ -22,6 +23,19 @@ async def route(request: PredictRequest):
     return {"text": request.text, "is_positive_review": 1, "probability": .9, "details": {"mlflow_run_id": "0" * 32, "model_version": "1", "inference_elapsed": 1e-4}}
 
 uvicorn.run(app, port=int(sys.argv[1]), log_level="warning", access_log=False)
+"""
+LITSERVE = """
+import sys, litserve
+from yelp_reviews.scorer import load_scorer, predict_one
+
+class API(litserve.LitAPI):
+    def setup(self, device): self.scorer = load_scorer(sys.argv[2])
+    def decode_request(self, request): return request["text"]
+    def predict(self, text): return text, predict_one(self.scorer, text)
+    def encode_response(self, found): return {"text": found[0], "is_positive_review": int(found[1] >= .5), "probability": found[1]}
+
+if __name__ == "__main__":
+    litserve.LitServer(API(api_path="/predict"), accelerator="cpu", workers_per_device=1).run(port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False, log_level="warning")
 """
 CLI = [sys.executable, "-c", "from yelp_reviews.cli import main; main()"]
 
@@ -82,6 +96,10 @@ if __name__ == "__main__":
             "bare FastAPI route": Server([sys.executable, "-c", BARE, "PORT"], "/predict", {"text": text}, env),
             "mlflow models serve": Server([sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/yelp-model/1", "--env-manager", "local", "-p", "PORT", "-w", "1"], "/invocations",
                                           {"dataframe_split": {"columns": ["text"], "data": [[text]]}}, env | {"MLFLOW_TRACKING_URI": database})}
+        if find_spec("litserve"):
+            script = Path(folder, "lit.py")
+            script.write_text(LITSERVE)
+            servers["LitServe, the same scorer"] = Server([sys.executable, str(script), "PORT", artifact], "/predict", {"text": text}, env)
         ours = servers["yelp-reviews"]
         rounds = {name: [] for name in servers}
         for _ in range(options.rounds):
