@@ -168,12 +168,12 @@ def train(source:str, columns:str="", parameters:dict|None=None, run_name:str=""
         if name.startswith("test_"): click.echo(f"{name:<28}{show_value(value)}" + (" (synthetic data)" if run.tags["data_synthetic"] == "true" else ""))
     return version
 
-# %% ../nbs/14_cli.ipynb #e89313e5
+# %% ../nbs/14_cli.ipynb #62c19259
 @cli.command("train")
 @data_option
 @column_option
 @parameter_option
-@click.option("--recipe", metavar="NAME", help="A named set of parameters (original, gpu), or a YAML file of them.")
+@click.option("--recipe", metavar="NAME", help="A named set of parameters (original, gpu, cascade), or a YAML file of them.")
 @click.option("--run-name", default="", help="Name of the run and of papermill_runs/NAME.ipynb.")
 @click.option("--notebook", "kind", type=click.Choice(["train", "encoder"]), default="train", show_default=True,
               help="train: a bag of n-grams, in seconds. encoder: a cascade of a bag and a transformer, in an hour on two cores.")
