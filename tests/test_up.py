@@ -72,7 +72,7 @@ def test_ctrl_c_while_training(project):
 def test_a_service_that_ends_is_reported(project):
     project.write("reviews.csv", reviews(2500))
     process, printed, _ = up(project, "--data", "reviews.csv", "-p", "bits", "16")
-    served = subprocess.run(["pgrep", "-f", f"serve --port {project.ports['server']}"], capture_output=True, text=True).stdout.split()
+    served = subprocess.run(["pgrep", "-f", f"serve .*--port {project.ports['server']}"], capture_output=True, text=True).stdout.split()
     subprocess.run(["kill", "-9", *served], check=True)
     assert process.wait(20) == 2
     assert "A service ended: the model server; the logs are in" in process.stderr.read()
