@@ -270,6 +270,6 @@ def test_fuzzed_by_the_openapi_document(project, registry):
     registry.promote(registry.add(1.))
     process, url = serve(project, "--model", "production")
     fuzz = subprocess.run([sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-                           "--max-examples", "1000", "--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"], capture_output=True, text=True, timeout=280)
+                           "--max-examples", "1000", "--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"], capture_output=True, text=True, timeout=280, cwd=project.folder)
     assert fuzz.returncode == 0, fuzz.stdout[-4000:]
     end(process)
