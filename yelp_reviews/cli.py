@@ -10,14 +10,14 @@ __all__ = ['data_option', 'column_option', 'parameter_option', 'model_option', '
            'serve_command', 'run_workers', 'require_free', 'services', 'running', 'wait_ready', 'outdated', 'wanted',
            'address_table', 'up_command']
 
-# %% ../nbs/14_cli.ipynb #19ccb89a
+# %% ../nbs/14_cli.ipynb #16490ecb
 import difflib, json, os, re, signal, socket, subprocess, sys, time
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 import click
-from .config import SPLITS, Settings, UserError, check_recipe, get_settings, mlflow_uri, use_experiment, use_mlflow
+from .config import SPLITS, Settings, UserError, check_recipe, get_settings, mlflow_uri, replacing, use_experiment, use_mlflow
 
 # %% ../nbs/14_cli.ipynb #282a63e5
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -256,7 +256,7 @@ def evaluate_command(source, columns, ref, part, out):
     for name, value in scores.items(): click.echo(f"{name:<16}{show_value(value)}")
     if out: Path(out).write_text(json.dumps(scores) + "\n")
 
-# %% ../nbs/14_cli.ipynb #b634642b
+# %% ../nbs/14_cli.ipynb #7dfd4d83
 def predict_file(scorer, source:str, columns:dict, out:Path) -> int:
     "Write text, probability and verdict of each review of a file to a CSV or Parquet file, whole or not at all; returns how many."
     import pyarrow as pa, pyarrow.csv as pacsv, pyarrow.parquet as pq
@@ -267,18 +267,16 @@ def predict_file(scorer, source:str, columns:dict, out:Path) -> int:
     schema = pa.schema([("text", pa.string()), ("probability", pa.float64()), ("is_positive_review", pa.int8())])
     make = {".csv": pacsv.CSVWriter, ".parquet": pq.ParquetWriter}.get(out.suffix)
     if not make: raise UserError(f"{out}: unknown format {out.suffix!r}; write to .csv or .parquet")
-    temporary, rows = out.with_name(f".{out.name}.{os.getpid()}"), 0
+    rows = 0
     try:
-        with make(str(temporary), schema) as writer:
+        with replacing(out) as temporary, make(str(temporary), schema) as writer:
             for batch in read_reviews(Path(source), columns, progress=shown(), labelled=False):
                 texts = [t or "" for t in batch["text"].to_pylist()]
                 p, blank = predict(scorer, texts), np.array([not tokenize(t) for t in texts])
                 answers = [pa.array(p, mask=blank), pa.array((p >= .5).astype("int8"), mask=blank)]
                 writer.write_batch(pa.record_batch([batch["text"], *answers], schema=schema))
                 rows += batch.num_rows
-        temporary.replace(out)
     except OSError as e: raise UserError(f"Could not write {out}: {e.strerror or e}") from None
-    finally: temporary.unlink(missing_ok=True)
     return rows
 
 # %% ../nbs/14_cli.ipynb #14ae1afb

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['SPLITS', 'Port', 'Name', 'RANGES', 'CHOICES', 'MLFLOW_DEFAULTS', 'UserError', 'Settings', 'get_settings',
            'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache',
-           'ordered_map']
+           'replacing', 'sha256', 'ordered_map']
 
-# %% ../nbs/00_config.ipynb #4baf47c9
-import logging, math, os, shutil, tempfile
+# %% ../nbs/00_config.ipynb #842a62a8
+import hashlib, logging, math, os, shutil, tempfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError
@@ -135,6 +135,20 @@ def into_cache(
             if not folder.exists(): raise # another process was not faster, so this is a real error
     finally: shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+# %% ../nbs/00_config.ipynb #cc318388
+@contextmanager
+def replacing(path:Path):
+    "A temporary path beside `path`, which takes its place at the end, or is removed after an error."
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally: temporary.unlink(missing_ok=True)
+
+def sha256(path:Path) -> str:
+    "Hexadecimal SHA-256 of a file."
+    with open(path, "rb") as f: return hashlib.file_digest(f, "sha256").hexdigest()
 
 # %% ../nbs/00_config.ipynb #2bb81524
 def ordered_map(

@@ -8,11 +8,11 @@ __all__ = ['POSITIVE_STARS', 'SCHEMA', 'KNOWN_COLUMNS', 'LABEL_WORDS', 'POLARITY
            'column_names', 'row_error', 'first', 'numbers', 'label_from_stars', 'label_from_words', 'normalise',
            'file_kind', 'open_stream', 'require_content', 'csv_header', 'csv_row_error', 'read_csv', 'json_type',
            'first_objects', 'read_json', 'read_parquet', 'parts', 'json_kind', 'find_damage', 'damage_error',
-           'read_reviews', 'sha256', 'fetch_part', 'download', 'locate', 'raw_text', 'text_keys', 'follow_group',
-           'assign_split', 'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews', 'open_prepared',
-           'usable', 'take', 'write_prepared', 'sample_batches', 'prepare']
+           'read_reviews', 'fetch_part', 'download', 'locate', 'raw_text', 'text_keys', 'follow_group', 'assign_split',
+           'drop_duplicates', 'fingerprint', 'Report', 'english_share', 'Reviews', 'open_prepared', 'usable', 'take',
+           'write_prepared', 'sample_batches', 'prepare']
 
-# %% ../nbs/01_data.ipynb #efc9294f
+# %% ../nbs/01_data.ipynb #7b0102f7
 import csv, difflib, hashlib, io, json, os, re, tarfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv, pyarrow.json, pyarrow.parquet as pq
 from tqdm.auto import tqdm
 from . import sample
-from .config import SPLITS, Settings, UserError, cache_dir, check_recipe, get_settings, into_cache, ordered_map
+from .config import SPLITS, Settings, UserError, cache_dir, check_recipe, get_settings, into_cache, ordered_map, sha256
 
 # %% ../nbs/01_data.ipynb #96b6c66d
 POSITIVE_STARS = 3
@@ -296,14 +296,10 @@ def read_reviews(
     except (pa.ArrowException, OSError, EOFError, tarfile.TarError, UnicodeDecodeError, TypeError) as e:
         raise damage_error(path, where, kind, row, e) from None
 
-# %% ../nbs/01_data.ipynb #e59d8522
+# %% ../nbs/01_data.ipynb #fdfe3b51
 POLARITY_MIRRORS = ("https://s3.amazonaws.com/fast-ai-nlp/yelp_review_polarity_csv.tgz",
                     "https://web.archive.org/web/20220401065200id_/https://s3.amazonaws.com/fast-ai-nlp/yelp_review_polarity_csv.tgz")
 POLARITY_SHA256 = "528f22e286cad085948acbc3bea7e58188416546b0e364d0ae4ca0ce666abe35"
-
-def sha256(path:Path) -> str:
-    "Hexadecimal SHA-256 of a file."
-    with open(path, "rb") as f: return hashlib.file_digest(f, "sha256").hexdigest()
 
 def fetch_part(url:str, part:Path, timeout:float, progress:bool):
     "Append to `part` what it lacks of the file at `url`; a server that knows no ranges sends it all again."

@@ -6,7 +6,7 @@
 __all__ = ['NAMES', 'Layer', 'Transformer', 'pretrained_folder', 'pretrained', 'PieceBatches', 'EncoderSentiment', 'finetune',
            'to_onnx', 'quantised', 'mix_features', 'fit_mix']
 
-# %% ../nbs/06_finetune.ipynb #05b7f665
+# %% ../nbs/06_finetune.ipynb #99f995be
 import logging, tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, gelu, scaled_dot_product_attention
 from torch.utils.data import DataLoader, IterableDataset
 from .config import UserError
-from .encoder import Encoder, pieces, read
+from .encoder import Encoder, open_tokenizer, pieces, read
 from .training import quiet
 
 # %% ../nbs/06_finetune.ipynb #3855a8d7
@@ -76,14 +76,11 @@ def pretrained(layers:int=6) -> Transformer:
     model.load_state_dict(ours)
     return model
 
-# %% ../nbs/06_finetune.ipynb #ac33dbdc
+# %% ../nbs/06_finetune.ipynb #aa4f6f1d
 class PieceBatches(IterableDataset):
     "Batches of word pieces, mask and labels; in order of length without a seed."
     def __init__(self, encoder:Encoder, texts:list[str], labels:np.ndarray, batch_size:int=32, seed:int|None=None):
-        from tokenizers import Tokenizer
-        found = Tokenizer.from_str(encoder.tokenizer.decode())
-        found.no_truncation()
-        found.no_padding()
+        found = open_tokenizer(encoder.tokenizer)
         parts = (texts[i:i + 4096] for i in range(0, len(texts), 4096))
         self.rows = [np.array(pieces(e.ids, encoder)[0], np.int32) for part in parts for e in found.encode_batch(part, add_special_tokens=False)]
         self.sizes, self.labels, self.batch_size, self.order = np.array([len(r) for r in self.rows]), labels, batch_size, np.random.default_rng(seed) if seed is not None else None

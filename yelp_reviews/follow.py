@@ -6,18 +6,18 @@
 __all__ = ['HEAD_SECONDS', 'note_path', 'remember', 'last_good', 'is_named', 'Follower', 'signature', 'add_webhook', 'pin',
            'build_app', 'Impatient', 'forget_dead_workers']
 
-# %% ../nbs/09_follow.ipynb #83836a6a
+# %% ../nbs/09_follow.ipynb #2d88e523
 import base64, hashlib, hmac, json, os, re, threading, time
 from dataclasses import asdict
 from pathlib import Path
 from fastapi import FastAPI, Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from .config import Settings, cache_dir, get_settings, mlflow_uri
+from .config import Settings, cache_dir, get_settings, mlflow_uri, replacing, sha256
 from .registry import ModelRef, fetch, load_model, named_version
 from .scorer import Scorer, load_scorer
 from .server import Refused, Served, create_app, log_event
 
-# %% ../nbs/09_follow.ipynb #53b44cf1
+# %% ../nbs/09_follow.ipynb #aaa7842d
 def note_path(alias:str, settings:Settings) -> Path:
     "Where the last good version of an alias is written down."
     registry = hashlib.sha256(mlflow_uri(settings).encode()).hexdigest()[:16]
@@ -27,17 +27,14 @@ def remember(alias:str, ref:ModelRef, settings:Settings):
     "Write down which version is in service, whole or not at all."
     path = note_path(alias, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"ref": asdict(ref), "path": str(fetch(ref, settings))}))
-    temporary.replace(path)
+    with replacing(path) as temporary: temporary.write_text(json.dumps({"ref": asdict(ref), "path": str(fetch(ref, settings))}))
 
 def last_good(alias:str, settings:Settings) -> tuple[Scorer, ModelRef]|None:
     "What was in service last, None if nothing was or its artifact is not whole any more."
     try:
         noted = json.loads(note_path(alias, settings).read_text())
         ref, path = ModelRef(**noted["ref"]), Path(noted["path"])
-        with open(path, "rb") as f: whole = hashlib.file_digest(f, "sha256").hexdigest() == ref.digest
-        return (load_scorer(path), ref) if whole else None
+        return (load_scorer(path), ref) if sha256(path) == ref.digest else None
     except Exception: return None # whatever is wrong with it, there is nothing to serve from it
 
 # %% ../nbs/09_follow.ipynb #208e23fc

@@ -6,14 +6,14 @@
 __all__ = ['ARTIFACT', 'EXAMPLE', 'ReviewModel', 'log_model', 'ModelRef', 'registry_client', 'named_version', 'resolve',
            'latest_version', 'promote', 'fetch', 'load_model']
 
-# %% ../nbs/07_registry.ipynb #88ba667b
+# %% ../nbs/07_registry.ipynb #7674fa63
 import hashlib, re, shutil, tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 import numpy as np
-from .config import Settings, UserError, cache_dir, into_cache, mlflow_uri, use_mlflow
+from .config import Settings, UserError, cache_dir, into_cache, mlflow_uri, sha256, use_mlflow
 from .scorer import Scorer, load_scorer, predict, save_scorer
 
 # %% ../nbs/07_registry.ipynb #d559c21b
@@ -122,7 +122,7 @@ def promote(
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
     return found
 
-# %% ../nbs/07_registry.ipynb #bf0c556d
+# %% ../nbs/07_registry.ipynb #375ec158
 def fetch(ref:ModelRef, settings:Settings) -> Path:
     "The path of a model's artifact, downloaded if need be; raises `UserError` if it cannot be had or is damaged."
     if not re.match(r"(models|runs):/", ref.uri): return Path(ref.uri)
@@ -147,4 +147,4 @@ def load_model(ref:str, settings:Settings) -> tuple[Scorer, ModelRef]:
         shutil.rmtree(path.parent) # the copy in the cache was damaged: fetch it anew
         path = fetch(found, settings)
         scorer = load_scorer(path)
-    with open(path, "rb") as f: return scorer, replace(found, digest=hashlib.file_digest(f, "sha256").hexdigest())
+    return scorer, replace(found, digest=sha256(path))

@@ -7,12 +7,12 @@ __all__ = ['FORMAT', 'PROFILE_BINS', 'ENCODER_FILES', 'Scorer', 'sigmoid', 'read
            'settle_all', 'predict', 'predict_one', 'explain', 'unknown_share', 'profile', 'OldFormat', 'save_scorer',
            'load_encoder', 'check_artifact', 'load_scorer']
 
-# %% ../nbs/03_scorer.ipynb #fad977f6
+# %% ../nbs/03_scorer.ipynb #227c29c1
 import json, math, os
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
-from .config import UserError
+from .config import UserError, replacing
 from .encoder import Encoder, mixed, settings_of
 from .text import TOKENIZER, hash_texts, ngram_ids, token_spans, tokenize
 
@@ -129,7 +129,7 @@ def profile(scorer:Scorer, texts:list[str]) -> dict[str, np.ndarray]:
     values = {"probability": predict(scorer, texts), "tokens": [len(tokenize(t)) for t in texts], "unknown": [unknown_share(scorer, t) for t in texts]}
     return {name: np.histogram(np.clip(v, None, PROFILE_BINS[name][-1]), PROFILE_BINS[name])[0] for name, v in values.items()}
 
-# %% ../nbs/03_scorer.ipynb #f0519899
+# %% ../nbs/03_scorer.ipynb #e2e8c843
 class OldFormat(UserError):
     "An artifact of another version of this package, which has to be trained again."
 
@@ -144,11 +144,8 @@ def save_scorer(scorer:Scorer, path:Path) -> Path:
                **{f"reference.{name}": np.asarray(h, np.int64) for name, h in scorer.reference.items()}}
     if scorer.encoder: tensors |= {f"encoder.{name}": np.frombuffer(getattr(scorer.encoder, name), np.uint8) for name in ENCODER_FILES}
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(save(tensors, {"yelp_reviews": json.dumps(header)}))
-        return temporary.replace(path)
-    finally: temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary: temporary.write_bytes(save(tensors, {"yelp_reviews": json.dumps(header)}))
+    return path
 
 # %% ../nbs/03_scorer.ipynb #68c01005
 def load_encoder(header, tensors:dict[str, np.ndarray]) -> Encoder|None:
