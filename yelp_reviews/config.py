@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SPLITS', 'Port', 'Name', 'RANGES', 'CHOICES', 'MLFLOW_DEFAULTS', 'UserError', 'Settings', 'get_settings',
            'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache',
-           'replacing', 'sha256', 'ordered_map']
+           'replacing', 'sha256', 'ordered_map', 'wilson']
 
 # %% ../nbs/00_config.ipynb #842a62a8
 import hashlib, logging, math, os, shutil, tempfile
@@ -24,7 +24,7 @@ class UserError(ValueError):
 # %% ../nbs/00_config.ipynb #54028e17
 SPLITS = ("train", "validation", "test")
 
-# %% ../nbs/00_config.ipynb #ce7b6ff9
+# %% ../nbs/00_config.ipynb #fad3000e
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]{0,99}$")]
 
@@ -53,6 +53,22 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(1., ge=0)             # from not being ready any more to accepting nothing more
     follow_seconds: float = Field(1., ge=.1)           # between two looks at the registry
     webhook_secret: SecretStr = SecretStr("")          # of MLflow's webhook; none is none
+    database_url: SecretStr = SecretStr("")            # where predictions are kept; none is SQLite in `home`
+    database_pool: int = Field(8, ge=2, le=100)        # connections of one worker to the database
+    database_migrate: bool = True                      # may the proxy migrate the database when it starts?
+    keep_text: bool = True                             # store reviews themselves, or only their SHA-256
+    server_url: str = ""                               # of the model server that the proxy asks; none is the one on this machine
+    connect_timeout: float = Field(1., gt=0)           # seconds to reach the model server
+    model_timeout: float = Field(5., gt=0)             # seconds for its whole answer
+    rate_limit: str = "6000/minute"                    # of a key that has none of its own
+    cors_origins: tuple[str, ...] = ()                 # web pages that may call the proxy; none is none
+    drift_seconds: float = Field(60., ge=1)            # between two looks for drift
+    drift_hours: int = Field(24, ge=1)                 # window that is compared with the reference
+    drift_least: int = Field(500, ge=10)               # predictions in a window below which nothing is said
+    drift_watch: float = Field(.1, gt=0)               # population stability index from which a signal is watched
+    drift_alert: float = Field(.25, gt=0)              # and from which it is an alert
+    drift_p: float = Field(.001, gt=0, lt=1)           # both only where chance gives as much more rarely than this
+    drift_webhook: SecretStr = SecretStr("")           # address that is told of a changed state
     log_requests: bool = True                          # one JSON line a request on standard output, without its text
 
 # %% ../nbs/00_config.ipynb #bb3e0db5
@@ -166,3 +182,14 @@ def ordered_map(
             if len(waiting) > threads: yield waiting.popleft().result()
         while waiting: yield waiting.popleft().result()
     if failed: raise failed
+
+# %% ../nbs/00_config.ipynb #b925fc75
+def wilson(
+    right:int, # successes
+    n:int,     # trials, at least one
+    z:float=1.959963984540054, # standard normal quantile; this one is for 95 %
+) -> tuple[float, float]:
+    "Wilson's confidence interval of a share (Wilson, 1927)."
+    share, more = right / n, z * z / n
+    middle, half = (share + more / 2) / (1 + more), z / (1 + more) * math.sqrt(share * (1 - share) / n + more / n / 4)
+    return max(0., middle - half), min(1., middle + half)
