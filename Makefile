@@ -45,7 +45,7 @@ readme:  ## README.md from nbs/index.ipynb
 
 lock:  ## make requirements.lock anew, from settings.ini, in an environment of its own
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet ".[serve,train,dashboard,dev]"
+	.venv-lock/bin/pip install --quiet ".[serve,proxy,train,dashboard,dev]"
 	.venv-lock/bin/pip freeze --exclude yelp-reviews | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 

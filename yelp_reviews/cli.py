@@ -7,8 +7,10 @@ __all__ = ['data_option', 'column_option', 'parameter_option', 'model_option', '
            'known_failure', 'shown', 'data_command', 'runs_folder', 'check_parameters', 'read_recipe', 'open_run',
            'execute', 'run_notebook', 'train', 'train_command', 'tune_command', 'promote_to', 'load', 'synthetic_note',
            'promote_command', 'show_value', 'evaluation_rows', 'evaluate_command', 'predict_file', 'predict_command',
-           'serve_command', 'run_workers', 'require_free', 'services', 'running', 'wait_ready', 'outdated', 'wanted',
-           'address_table', 'up_command']
+           'serve_command', 'run_workers', 'require_free', 'proxy_command', 'with_database', 'db_group',
+           'upgrade_command', 'downgrade_command', 'read_age', 'prune_command', 'erase_command', 'keys_group',
+           'create_command', 'list_command', 'revoke_command', 'services', 'local_key', 'running', 'wait_ready',
+           'outdated', 'wanted', 'address_table', 'up_command']
 
 # %% ../nbs/14_cli.ipynb #16490ecb
 import difflib, json, os, re, signal, socket, subprocess, sys, time
@@ -300,7 +302,7 @@ def predict_command(text, source, out, columns, ref):
     from yelp_reviews.data import column_names
     click.echo(f"{predict_file(scorer, source, column_names(','.join(columns)), out):,} predictions in {out}")
 
-# %% ../nbs/14_cli.ipynb #07fda366
+# %% ../nbs/14_cli.ipynb #19c22339
 @cli.command("serve")
 @model_option
 @click.option("--follow", metavar="ALIAS", help="Serve what this alias names, and swap when it names another version.")
@@ -321,22 +323,23 @@ def serve_command(ref, follow, candidate, share, shadow, workers, host, port):
     model = None if follow else pin(ref or settings.alias, settings)
     trial = pin(candidate, settings) if candidate else None
     click.echo(f"Serving {'what ' + follow + ' names' if follow else model[1]['uri']} at http://{host}:{port} (Ctrl-C stops it)")
-    run_workers(dict(model=model, follow=follow or "", candidate=trial, share=share, shadow=shadow), host, port, workers)
+    from yelp_reviews.follow import build_app
+    run_workers(partial(build_app, model=model, follow=follow or "", candidate=trial, share=share, shadow=shadow), host, port, workers)
 
-# %% ../nbs/14_cli.ipynb #a23ef7fb
-def run_workers(options:dict, host:str, port:int, workers:int):
-    "Run the model server until it is told to stop; a worker that dies is started again."
+# %% ../nbs/14_cli.ipynb #4cff66cd
+def run_workers(factory, host:str, port:int, workers:int): # factory: makes the application of a worker
+    "Run a server until it is told to stop; a worker that dies is started again."
     import tempfile, uvicorn
     from uvicorn.supervisors import Multiprocess
-    from yelp_reviews.follow import Impatient, build_app
-    config = uvicorn.Config(partial(build_app, **options), factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, server_header=False, http=Impatient)
+    from yelp_reviews.follow import Impatient
+    config = uvicorn.Config(factory, factory=True, host=host, port=port, workers=workers, log_level="warning", access_log=False, server_header=False, http=Impatient)
     if workers == 1: return uvicorn.Server(config).run()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         Multiprocess(config, [config.bind_socket()]).run()
 
 SERVICES = {"mlflow": "MLflow", "server": "the model server", "proxy": "the proxy", "dashboard": "the dashboard"}
-"What `up` knows, by the name in the port's setting; the last two arrive with their own issues."
+"What `up` knows, by the name in the port's setting; the last one arrives with its own issue."
 
 def require_free(host:str, ports:dict[str, int]):
     "Raise `UserError` naming the first port that something else listens on."
@@ -348,7 +351,107 @@ def require_free(host:str, ports:dict[str, int]):
                 raise UserError(f"Port {port} on {host}, for {SERVICES[name]}, cannot be used ({getattr(e, 'strerror', None) or e}); stop what listens there, "
                                 f"or choose another with YELP_{name.upper()}_PORT") from None
 
-# %% ../nbs/14_cli.ipynb #ffc96b9c
+# %% ../nbs/14_cli.ipynb #b2dcc463
+@cli.command("proxy")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that share the port.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or YELP_HOST]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: 8000, or YELP_PROXY_PORT]")
+def proxy_command(workers, host, port):
+    "Keep predictions and answers: POST /predictions; statistics, drift, export. Needs a key."
+    from yelp_reviews.keys import read_limit
+    from yelp_reviews.proxy import build_proxy
+    from yelp_reviews.store import revision_now
+    settings = get_settings()
+    host, port = host or settings.host, port or settings.proxy_port
+    require_free(host, {"proxy": port})
+    read_limit(settings.rate_limit)
+    with_database(revision_now)
+    click.echo(f"The proxy is at http://{host}:{port} (Ctrl-C stops it)")
+    run_workers(build_proxy, host, port, workers)
+
+def with_database(do, ready:bool=True): # do: an async function of an engine; ready: migrate first?
+    "The result of some work on the configured database."
+    import asyncio
+    from yelp_reviews.store import opened, prepare
+    settings = get_settings()
+    async def work():
+        async with opened(settings) as engine:
+            if ready: await prepare(engine, settings)
+            return await do(engine)
+    return asyncio.run(work())
+
+# %% ../nbs/14_cli.ipynb #cd9b1faa
+@cli.group("db")
+def db_group(): "The database of predictions: migrate, prune, erase."
+
+@db_group.command("upgrade")
+def upgrade_command():
+    "Migrate the database to this version."
+    from yelp_reviews.store import migrate
+    click.echo(f"The database is at revision {with_database(migrate, ready=False)}")
+
+@db_group.command("downgrade")
+@click.confirmation_option(prompt="This drops all tables, with every prediction and answer in them. Go on?")
+def downgrade_command():
+    "Undo all migrations."
+    from yelp_reviews.store import migrate
+    with_database(partial(migrate, target="base"), ready=False)
+    click.echo("The database is empty")
+
+def read_age(text:str):
+    "The time that was so long ago: 90d, 12h; raises `UserError` for anything else."
+    from datetime import timedelta
+    from yelp_reviews.store import now
+    parts = re.fullmatch(r"([0-9]{1,5})([dh])", text)
+    if not parts: raise UserError(f"{text!r} is not an age; write days or hours such as 90d or 12h")
+    return now() - timedelta(**{{"d": "days", "h": "hours"}[parts[2]]: int(parts[1])})
+
+@db_group.command("prune")
+@click.option("--older-than", "age", required=True, metavar="AGE", help="Days or hours: 90d, 12h.")
+def prune_command(age):
+    "Delete old predictions, with their answers and counts."
+    from yelp_reviews.store import prune
+    before = read_age(age)
+    click.echo(f"{with_database(lambda engine: prune(engine, before)):,} predictions deleted")
+
+@db_group.command("erase")
+@click.argument("id", type=click.UUID)
+def erase_command(id):
+    "Delete one prediction, its answers and its part in all counts."
+    from yelp_reviews.store import erase
+    if not with_database(lambda engine: erase(engine, id)): raise UserError(f"There is no prediction {id}")
+    click.echo(f"Prediction {id} deleted")
+
+# %% ../nbs/14_cli.ipynb #54e319c9
+@cli.group("keys")
+def keys_group(): "Keys for the proxy: create, list, revoke."
+
+@keys_group.command("create")
+@click.argument("name")
+@click.option("--scopes", required=True, metavar="SCOPES", help="Some of predict,answer,read,admin.")
+@click.option("--limit", default="", metavar="RATE", help="Requests in a time: 600/minute.  [default: YELP_RATE_LIMIT]")
+def create_command(name, scopes, limit):
+    "Make a key for NAME and show it, once."
+    from yelp_reviews.keys import create_key
+    click.echo(with_database(lambda engine: create_key(engine, name, [s.strip() for s in scopes.split(",") if s.strip()], limit)))
+
+@keys_group.command("list")
+def list_command():
+    "All keys, without their secrets."
+    from yelp_reviews.keys import list_keys
+    settings = get_settings()
+    for k in with_database(list_keys):
+        click.echo(f"{k['id']}  {k['name']:<20} {k['scopes']:<28} {k['rate_limit'] or settings.rate_limit:<14} {k['created_at']:%Y-%m-%d %H:%M}" + (f"  revoked {k['revoked_at']:%Y-%m-%d %H:%M}" if k["revoked_at"] else ""))
+
+@keys_group.command("revoke")
+@click.argument("id")
+def revoke_command(id):
+    "Make a key useless, within two seconds. ID is the first column of `keys list`."
+    from yelp_reviews.keys import revoke_key
+    if not with_database(lambda engine: revoke_key(engine, id)): raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
+    click.echo(f"Key {id} revoked")
+
+# %% ../nbs/14_cli.ipynb #de19e258
 LOCAL = "127.0.0.1" # MLflow has no authentication of its own, so `up` never shows it to others
 
 def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
@@ -358,7 +461,21 @@ def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
         found["mlflow"] = (settings.mlflow_port, "/health", [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(settings), "--workers", "1",
             "--default-artifact-root", (settings.home / "artifacts").resolve().as_uri(), "--host", LOCAL, "--port", str(settings.mlflow_port)])
     found["server"] = (settings.server_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "serve", "--follow", settings.alias, "--port", str(settings.server_port)])
+    found["proxy"] = (settings.proxy_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "proxy", "--port", str(settings.proxy_port)])
     return found
+
+def local_key(settings:Settings) -> str:
+    "The key of the dashboard on this machine, made anew if there is none that works; it is kept in a file that only its owner reads."
+    from yelp_reviews.keys import Keys, create_key
+    path = settings.home / "dashboard.key"
+    async def valid_key(engine):
+        given = path.read_text().strip() if path.exists() else ""
+        if await Keys(engine).check(given): return given
+        made = await create_key(engine, "dashboard", ["predict", "answer", "read"])
+        path.touch(mode=0o600)
+        path.write_text(made + "\n")
+        return made
+    return with_database(valid_key)
 
 @contextmanager
 def running(commands:dict[str, list[str]], folder:Path):
@@ -413,12 +530,12 @@ def wanted(source:str, columns:str, parameters:dict, settings:Settings) -> bool:
     report = None if source == "auto" else prepare(source, column_names(columns), parameters.get("limit", 0), settings=settings, progress=shown()).report
     return outdated(scorer.info, parameters, report and report.fingerprint)
 
-# %% ../nbs/14_cli.ipynb #00bd6cd5
-def address_table(settings:Settings, found:dict) -> str:
+# %% ../nbs/14_cli.ipynb #2df181b1
+def address_table(settings:Settings, found:dict, key:str) -> str:
     "The table of addresses, and a curl to try."
     known = {"mlflow": settings.tracking_uri} | {name: f"http://{LOCAL if name == 'mlflow' else settings.host}:{port}" for name, (port, _, _) in found.items()}
     rows = [(name, known.get(name) or "not part of this version yet") for name in SERVICES]
-    curl = f"curl -s http://{settings.host}:{settings.server_port}/predict -H 'Content-Type: application/json' -d '{{\"text\": \"The soup was lovely.\"}}'"
+    curl = f"curl -s {known['proxy']}/predictions -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"text\": \"The soup was lovely.\"}}'"
     return "\n".join(f"  {name:<12}{address}" for name, address in rows) + f"\n\nTry it:\n  {curl}\n\nCtrl-C stops everything."
 
 @cli.command("up")
@@ -434,10 +551,11 @@ def up_command(source, columns, pairs):
     parameters = check_parameters(dict(pairs), runs_folder() / "train.ipynb") if pairs else {}
     if wanted(source, columns, parameters, settings): promote_to(train(source, columns, parameters))
     click.echo("Starting the services …")
+    key = local_key(settings)
     with running({name: command for name, (_, _, command) in found.items()}, logs) as started:
         for name, (port, route, _) in found.items():
             host = LOCAL if name == "mlflow" else settings.host.replace("0.0.0.0", LOCAL)
             wait_ready(SERVICES[name], f"http://{host}:{port}{route}", started[name], logs / f"{name}.log")
-        click.echo(address_table(settings, found) + synthetic_note(load(None)[0]))
+        click.echo(address_table(settings, found, key) + synthetic_note(load(None)[0]))
         while all(process.poll() is None for process in started.values()): time.sleep(.5)
         raise UserError(f"A service ended: {', '.join(SERVICES[n] for n, p in started.items() if p.poll() is not None)}; the logs are in {logs}")

@@ -324,10 +324,10 @@ def add_health(app:FastAPI, served:Served):
         return {"model_version": model.ref.version, "mlflow_run_id": model.run_id,
                 "reference": {name: {"edges": PROFILE_BINS[name].tolist(), "counts": counts.tolist()} for name, counts in model.scorer.reference.items()}}
 
-# %% ../nbs/08_server.ipynb #debd7bda
-def add_metrics(app:FastAPI, metrics:HTTPMetrics):
+# %% ../nbs/08_server.ipynb #5664e933
+def add_metrics(app:FastAPI, metrics:HTTPMetrics, dependencies:list=()): # dependencies: of the route
     "Prometheus' page."
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, dependencies=dependencies)
     async def prometheus():
         from prometheus_client import generate_latest
         return PlainTextResponse(generate_latest(metrics.collected()))

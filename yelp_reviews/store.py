@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['tables', 'predictions', 'answers', 'tallies', 'api_keys', 'rate_counts', 'model_references', 'drift_states',
            'DRIVERS', 'LOCK', 'HEAD', 'EDGES', 'now', 'new_id', 'UTC', 'database_url', 'tune_sqlite', 'begin_sqlite',
-           'open_engine', 'writing', 'migrate_to', 'revision_of', 'migrate', 'bin_of', 'cells', 'upsert', 'move',
-           'Together', 'retried', 'add_predictions', 'answer_row', 'stored_before', 'find_idempotent',
-           'rows_for_change', 'set_answer', 'erase', 'prune', 'history', 'conditions', 'page', 'answered_rows']
+           'open_engine', 'writing', 'database_away', 'opened', 'migrate_to', 'revision_of', 'migrate', 'revision_now',
+           'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'add_predictions', 'answer_row',
+           'stored_before', 'find_idempotent', 'rows_for_change', 'set_answer', 'erase', 'prune', 'history',
+           'conditions', 'page', 'answered_rows']
 
-# %% ../nbs/09_store.ipynb #62250e4e
+# %% ../nbs/09_store.ipynb #c9886ee9
 import asyncio, os
 from bisect import bisect_right
 from collections import defaultdict
@@ -19,7 +20,7 @@ from pathlib import Path
 from uuid import UUID
 import sqlalchemy as sa, yelp_reviews
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from .config import Settings, UserError, get_settings
 from .scorer import PROFILE_BINS
@@ -145,7 +146,22 @@ async def writing(engine:AsyncEngine):
         connection = await connection.execution_options(writes=True)
         async with connection.begin(): yield connection
 
-# %% ../nbs/09_store.ipynb #0f2e349e
+# %% ../nbs/09_store.ipynb #f399af40
+def database_away(e:BaseException) -> bool:
+    "Is it the database that is away, full or too slow, and no mistake of ours?"
+    return isinstance(e, (OperationalError, InterfaceError, sa.exc.TimeoutError, OSError, TimeoutError)) or type(e) is DBAPIError or getattr(e, "connection_invalidated", False) or type(e).__module__.startswith("asyncpg")
+
+@asynccontextmanager
+async def opened(settings:Settings):
+    "The configured database for a while; raises `UserError` if it cannot be asked."
+    engine = open_engine(settings)
+    try: yield engine
+    except Exception as e:
+        if not database_away(e): raise
+        raise UserError(f"The database at {engine.url.render_as_string(hide_password=True)} cannot be asked ({str(getattr(e, 'orig', e))[:150]}); is it running?") from None
+    finally: await engine.dispose()
+
+# %% ../nbs/09_store.ipynb #32584609
 LOCK = 7_237_113 # any number, the same for every worker
 
 def migrate_to(connection:sa.Connection, target:str): # a revision, `head` or `base`
@@ -176,6 +192,15 @@ async def migrate(engine:AsyncEngine, target:str="head") -> str|None:
     async with writing(engine) as connection:
         await connection.run_sync(migrate_to, target)
         return await connection.run_sync(revision_of)
+
+async def revision_now(engine:AsyncEngine) -> str|None:
+    "The revision that a database is at."
+    async with engine.connect() as connection: return await connection.run_sync(revision_of)
+
+async def prepare(engine:AsyncEngine, settings:Settings):
+    "Migrate a database if that is allowed; raises `UserError` if it is of another version and it is not."
+    found = await (migrate(engine) if settings.database_migrate else revision_now(engine))
+    if found != HEAD: raise UserError(f"The database is at revision {found}, not {HEAD}; run `yelp-reviews db upgrade`")
 
 # %% ../nbs/09_store.ipynb #c6152524
 EDGES = {name: edges.tolist() for name, edges in PROFILE_BINS.items()} | {"latency": [0., *(1e-5 * 2 ** (k / 8) for k in range(200))]}
@@ -240,7 +265,7 @@ class Together:
             return [(await self.results([item]))[0] for item in items]
         except Exception as e: return [e] * len(items)
 
-# %% ../nbs/09_store.ipynb #323a37b5
+# %% ../nbs/09_store.ipynb #e6a62326
 async def retried(do):
     "The result of an async function that may be called again, once more if its connection had been closed."
     try: return await do()
@@ -250,6 +275,7 @@ async def retried(do):
 
 async def add_predictions(engine:AsyncEngine, rows:list[dict]) -> list[dict]: # rows: as the table's columns
     "Store predictions in one transaction; returns the rows that are stored now, older ones for an idempotency key that was used before."
+    if not rows: return []
     async def add():
         async with writing(engine) as connection:
             ordered = sorted(rows, key=lambda row: (row["key_id"], row["idempotency_key"] or ""))
