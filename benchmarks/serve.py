@@ -47,10 +47,11 @@ def review(words: int = 50) -> str:
 
 class Server:
     "A process that answers at a port, for a while."
-    def __init__(self, command: list[str], path: str, body: dict, env: dict):
+    def __init__(self, command: list[str], path: str, body: dict, env: dict, key: str = ""):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
+        self.headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
         self.url, self.body = f"http://127.0.0.1:{self.port}{path}", json.dumps(body)
         self.process = subprocess.Popen([word.replace("PORT", str(self.port)) for word in command], env=os.environ | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.started = self.wait()
@@ -59,20 +60,20 @@ class Server:
         "Seconds until it answered."
         start = time.perf_counter()
         while time.perf_counter() - start < 120:
-            try: return urllib.request.urlopen(urllib.request.Request(self.url, self.body.encode(), {"Content-Type": "application/json"}), timeout=5).read() and time.perf_counter() - start
+            try: return urllib.request.urlopen(urllib.request.Request(self.url, self.body.encode(), self.headers), timeout=5).read() and time.perf_counter() - start
             except OSError: time.sleep(.02)
         raise SystemExit(f"{self.url} did not answer")
 
-    def load(self, seconds: int, rate: float = 0, connections: int = 16) -> dict[str, float]:
-        "Requests a second, errors, and milliseconds at the 99th percentile; at a fixed rate by pausing between requests."
-        pause = f"function delay() return {int(1000 * connections / rate)} end" if rate else ""
+    def load(self, seconds: int, rate: float = 0, connections: int = 16, spent: float = 0) -> dict[str, float]:
+        "Requests a second, errors, and milliseconds at the median and the 99th percentile; at a rate by pausing between requests, less the milliseconds `spent` in them."
+        pause = f"function delay() return {int(1000 * connections / rate - spent)} end" if rate else ""
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-            script.write(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = {json.dumps(self.body)}\n{pause}\n')
+            script.write(f'wrk.method = "POST"\nwrk.body = {json.dumps(self.body)}\n{pause}\n' + "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in self.headers.items()))
             script.flush()
             printed = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, self.url], capture_output=True, text=True, check=True).stdout
         unit = {"us": .001, "ms": 1, "s": 1000}
-        p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", printed)
-        return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]), "p99": float(p99[1]) * unit[p99[2]], "errors": sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses:|connect|read|write|timeout) (\d+)", printed)))}
+        quantile = lambda share: (found := re.search(rf"{share}%\s+([\d.]+)(us|ms|s)", printed)) and float(found[1]) * unit[found[2]]
+        return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]), "p50": quantile(50), "p99": quantile(99), "errors": sum(map(int, re.findall(r"(?:Non-2xx or 3xx responses:|connect|read|write|timeout) (\d+)", printed)))}
 
     def memory(self) -> float:
         "Resident megabytes."
