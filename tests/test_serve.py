@@ -14,7 +14,7 @@ import urllib.request
 import httpx2
 import numpy as np
 import pytest
-from conftest import wait_json
+from conftest import until, wait_json
 
 from yelp_reviews.config import get_settings, use_experiment
 from yelp_reviews.registry import log_model, promote
@@ -83,15 +83,6 @@ def serve(project, *args: str, **kw) -> tuple[subprocess.Popen, str]:
 
 
 def version(url: str) -> str: return json.load(urllib.request.urlopen(f"{url}/version"))["model_version"]
-
-
-def until(condition, seconds: float) -> float:
-    "Seconds until a condition holds."
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
-        if condition(): return time.monotonic() - start
-        time.sleep(.02)
-    raise AssertionError(f"it did not happen in {seconds} s")
 
 
 def end(process: subprocess.Popen):
