@@ -394,7 +394,7 @@ def add_reading(app:FastAPI, proxy:Proxy):
         if not found: raise missing(id)
         return as_json(stored(found[0], history=[{"is_positive_user_answered": a["user_answered"], "timestamp": a["timestamp"].isoformat(), "source": a["source"]} for a in found[1]]))
 
-# %% ../nbs/11_proxy.ipynb #e6bd5274
+# %% ../nbs/11_proxy.ipynb #2feea2dd
 async def served_version(proxy:Proxy) -> str:
     "The version that is served now, its reference kept."
     given = await proxy.model.ask("/reference", method="GET")
@@ -408,6 +408,13 @@ def add_insight(app:FastAPI, proxy:Proxy):
         "Correctness with its interval, by version and over time; confusion, calibration, latency. Times go by whole hours."
         try: return as_json({"statistics": await statistics(proxy.engine, since, until, model_version, window)})
         except UserError as e: raise Refused(422, "Too much", str(e)) from None
+
+    @app.get("/models", responses=PROBLEMS, tags=["monitoring"], dependencies=[needs("read")])
+    def models_route():
+        "The newest versions in the registry with their metrics and gate, and the history of promotions."
+        from yelp_reviews.registry import model_versions, promotions
+        try: return as_json({"versions": model_versions(proxy.settings), "promotions": promotions(proxy.settings), "mlflow": proxy.settings.tracking_uri or None})
+        except Exception as e: raise Refused(503, "Registry away", f"the registry cannot be asked ({type(e).__name__}); try again", {"Retry-After": "5"}) from None
 
     @app.get("/drift", responses=PROBLEMS, tags=["monitoring"], dependencies=[needs("read")])
     async def drift_route(model_version:Version=None, until:Moment=None):
@@ -465,7 +472,7 @@ async def keep_watching(proxy:Proxy):
         except Exception as e: log_event("drift_not_seen", reason=(e.detail if isinstance(e, Refused) else type(e).__name__))
         await asyncio.sleep(proxy.settings.drift_seconds * random.uniform(.9, 1.1))
 
-# %% ../nbs/11_proxy.ipynb #f7efc50a
+# %% ../nbs/11_proxy.ipynb #7103da7e
 def running_proxy(proxy:Proxy):
     "The application's lifespan: drain on SIGTERM, the pool, the look-out for drift."
     @asynccontextmanager
@@ -487,7 +494,7 @@ def create_proxy(settings:Settings|None=None) -> FastAPI:
     app.state.proxy = proxy
     add_errors(app)
     for add in (add_writing, add_reading, add_insight, add_proxy_health): add(app, proxy)
-    add_metrics(app, proxy.metrics, [needs("read")])
+    add_metrics(app, proxy.metrics, dependencies=[needs("read")], responses=PROBLEMS)
 
     async def away(request:Request, e:Exception):
         if not database_away(e): raise e

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARTIFACT', 'EXAMPLE', 'ReviewModel', 'log_model', 'ModelRef', 'registry_client', 'named_version', 'resolve',
-           'latest_version', 'promote', 'fetch', 'load_model']
+           'latest_version', 'gate', 'run_facts', 'promote', 'promotions', 'model_versions', 'fetch', 'load_model']
 
 # %% ../nbs/07_registry.ipynb #7674fa63
 import hashlib, re, shutil, tempfile
@@ -101,12 +101,30 @@ def resolve(
         raise UserError(f"{model} has no version {name!r} at {mlflow_uri(settings)}; train one with `yelp-reviews train`, then `yelp-reviews promote`")
     return ModelRef(f"models:/{model}/{found.version}", str(found.version), found.run_id)
 
-# %% ../nbs/07_registry.ipynb #10b94a9d
+# %% ../nbs/07_registry.ipynb #2a7e6628
 def latest_version(settings:Settings) -> str:
     "The newest registered version; raises `UserError` if there is none."
     versions = registry_client(settings).search_model_versions(f"name='{settings.model_name}'")
     if not versions: raise UserError(f"{settings.model_name} has no versions at {mlflow_uri(settings)}; train one with `yelp-reviews train`")
     return str(max(int(v.version) for v in versions))
+
+def gate(
+    metrics:dict[str, float], # of the version's run
+    before:dict[str, float],  # of the run of the version it replaces; empty if there is none
+    comparable:bool=True,     # are they on the same test data?
+) -> str:
+    "Whether a version is at least about as good as the one before, in words that begin with `passed`, `failed` or `open`."
+    if "test_accuracy" not in metrics: return "open: its run has no test metrics"
+    if "test_accuracy_low" not in before or not comparable: return "open: nothing on the same test data to compare with"
+    new, low = metrics["test_accuracy"], before["test_accuracy_low"]
+    return f"{'passed' if new >= low else 'failed'}: accuracy {new:.3f} on test data, where the version before has at least {low:.3f}"
+
+def run_facts(client, run_id:str|None) -> tuple[dict[str, float], str|None]:
+    "The metrics of a run and the fingerprint of its data; nothing if there is no such run."
+    from mlflow.exceptions import MlflowException
+    try: run = client.get_run(run_id).data
+    except (MlflowException, TypeError): return {}, None
+    return run.metrics, run.tags.get("data_fingerprint")
 
 def promote(
     ref:str|None, # version number, alias, models:/…, or None for the newest version
@@ -116,11 +134,30 @@ def promote(
     found = resolve(ref or latest_version(settings), settings)
     if not found.version or not found.uri.startswith(f"models:/{settings.model_name}/"): raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
     client, before = registry_client(settings), named_version(settings.alias, settings)
-    client.set_model_version_tag(settings.model_name, found.version, "promoted_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    if before and str(before.version) != found.version:
-        client.set_model_version_tag(settings.model_name, found.version, "promoted_over", str(before.version))
+    if before and str(before.version) == found.version: return found
+    (metrics, data), (old, old_data) = run_facts(client, found.run_id), run_facts(client, before and before.run_id)
+    client.set_model_version_tag(settings.model_name, found.version, "gate", gate(metrics, old, data == old_data))
     client.set_registered_model_alias(settings.model_name, settings.alias, found.version)
+    at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    client.set_registered_model_tag(settings.model_name, f"promoted {at}", f"{found.version} {before.version if before else ''}".strip())
     return found
+
+def promotions(settings:Settings) -> list[dict]:
+    "Each move of the alias, the newest first: `at`, `version`, `before`, and whether it went back to a version that had been in service."
+    found, seen = [], set()
+    for name, value in sorted(registry_client(settings).get_registered_model(settings.model_name).tags.items()):
+        if not name.startswith("promoted "): continue
+        version, _, before = value.partition(" ")
+        found.append({"at": name.split()[1], "version": version, "before": before or None, "rollback": version in seen})
+        seen |= {version, before}
+    return found[::-1]
+
+def model_versions(settings:Settings, most:int=20) -> list[dict]:
+    "The newest versions with their metrics and gate, and which one the alias names."
+    client, served = registry_client(settings), named_version(settings.alias, settings)
+    newest = sorted(client.search_model_versions(f"name='{settings.model_name}'"), key=lambda v: -int(v.version))[:most]
+    return [{"version": str(v.version), "mlflow_run_id": v.run_id, "created": datetime.fromtimestamp(v.creation_timestamp / 1000, timezone.utc).isoformat(timespec="seconds"), "gate": v.tags.get("gate"),
+             "serving": bool(served) and v.version == served.version, "metrics": {name: m for name, m in run_facts(client, v.run_id)[0].items() if name.startswith("test_")}} for v in newest]
 
 # %% ../nbs/07_registry.ipynb #375ec158
 def fetch(ref:ModelRef, settings:Settings) -> Path:

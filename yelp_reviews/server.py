@@ -327,10 +327,10 @@ def add_health(app:FastAPI, served:Served):
         return {"model_version": model.ref.version, "mlflow_run_id": model.run_id,
                 "reference": {name: {"edges": PROFILE_BINS[name].tolist(), "counts": counts.tolist()} for name, counts in model.scorer.reference.items()}}
 
-# %% ../nbs/08_server.ipynb #3882cbac
-def add_metrics(app:FastAPI, metrics:HTTPMetrics, dependencies:list=()): # dependencies: of the route
+# %% ../nbs/08_server.ipynb #7cf3c398
+def add_metrics(app:FastAPI, metrics:HTTPMetrics, **about): # about: the route, as FastAPI has it
     "Prometheus' page."
-    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, dependencies=dependencies, responses=PROBLEMS)
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse, **about)
     async def prometheus():
         from prometheus_client import generate_latest
         return PlainTextResponse(generate_latest(metrics.collected()))
