@@ -135,6 +135,8 @@ def test_the_contract(stored, services):
     for kind in ("jsonl", "parquet"):
         (stored.folder / f"answered.{kind}").write_bytes(client.get("/predictions/export", params={"format": kind}).content)
         assert re.search(r"rows read +301\n", stored.run("data", f"answered.{kind}"))
+    used = client.post("/predictions/batch", json={"texts": [TEXT, *texts]}, headers={"Idempotency-Key": "file"})
+    assert used.status_code == 422 and "another request" in used.json()["detail"] and len(rows_of(stored)) == 301, "nothing of another request is stored"
     law_holds(stored)
     assert client.delete(made.headers["location"]).status_code == 204 and client.get(made.headers["location"]).status_code == 404
     assert stored.run("db", "prune", "--older-than", "1h") == "0 predictions deleted\n"
@@ -264,7 +266,7 @@ def test_two_workers_share_one_limit(stored, services):
 def operations(client) -> list[tuple[str, str, dict]]:
     "Method, path and description of each route, those that FastAPI adds included."
     found = [(method.upper(), path, about) for path, methods in client.get("/openapi.json").json()["paths"].items() for method, about in methods.items()]
-    return found + [("GET", path, {}) for path in ("/docs", "/redoc", "/openapi.json", "/nowhere", "/predictions/", "//predictions", "/health/ready/", "/health/live/../../predictions", "/ping/x")]
+    return found + [("GET", path, {}) for path in ("/docs", "/openapi.json", "/nowhere", "/predictions/", "//predictions", "/health/ready/", "/health/live/../../predictions", "/ping/x")]
 
 
 def test_no_route_but_health_without_a_key(stored, services):
@@ -354,3 +356,37 @@ def test_fuzzed_by_the_openapi_document(stored, services, authorised):
                            "--max-examples", "150", "--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color", *key], capture_output=True, text=True, timeout=280, cwd=stored.folder)
     assert fuzz.returncode == 0, fuzz.stdout[-5000:]
     law_holds(stored)
+
+
+ANSWERS = {"an empty object": (200, b"{}"), "a probability of 7": (200, b'{"text": "x", "is_positive_review": 1, "probability": 7, "details": {"mlflow_run_id": "r", "model_version": "1", "inference_elapsed": 1}}'), "brackets": (200, b"[" * 200_000),
+           "another page": (404, b'{"detail": "Not Found"}'), "a key": (401, b"{}"), "elsewhere": (307, b"{}"), "HTML": (200, b"<html>")}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_a_model_server_that_talks_nonsense(project, what):
+    class Nonsense(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(ANSWERS[what][0])
+            self.end_headers()
+            self.wfile.write(ANSWERS[what][1])
+        def log_message(self, *_): pass
+    server = HTTPServer(("127.0.0.1", project.ports["server"]), Nonsense)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    proxy = Service(project, "proxy", port="proxy", ready="/health/live")
+    answer = httpx2.post(f"{proxy.url}/predictions", json={"text": TEXT}, headers={"X-API-Key": new_key(project)})
+    proxy.stop()
+    assert answer.status_code == 503 and answer.headers["retry-after"] and rows_of(project) == []
+
+
+def test_exports_that_nobody_reads_hold_up_nobody(stored, services):
+    _, proxy, client = services(YELP_DATABASE_POOL="2")
+    for _ in range(4): client.post("/predictions/batch", json={"texts": [TEXT * 100] * 500})
+    async def answer_all(engine):
+        async with engine.begin() as connection: await connection.execute(sa.update(predictions).values(user_answered=True))
+    ask_database(stored, answer_all)
+    deaf = [socket.create_connection(("127.0.0.1", stored.ports["proxy"])) for _ in range(6)]
+    for s in deaf: s.sendall(f"GET /predictions/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {client.headers['X-API-Key']}\r\n\r\n".encode())
+    time.sleep(1)
+    assert [client.get("/predictions?limit=1").status_code for _ in range(5)] == [200] * 5
+    for s in deaf: s.close()

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['data_option', 'column_option', 'parameter_option', 'model_option', 'SERVICES', 'LOCAL', 'cli', 'main',
-           'known_failure', 'shown', 'data_command', 'runs_folder', 'check_parameters', 'read_recipe', 'open_run',
-           'execute', 'run_notebook', 'train', 'train_command', 'tune_command', 'promote_to', 'load', 'synthetic_note',
-           'promote_command', 'show_value', 'evaluation_rows', 'evaluate_command', 'predict_file', 'predict_command',
-           'serve_command', 'run_workers', 'require_free', 'proxy_command', 'with_database', 'db_group',
-           'upgrade_command', 'downgrade_command', 'read_age', 'prune_command', 'erase_command', 'keys_group',
-           'create_command', 'list_command', 'revoke_command', 'services', 'local_key', 'running', 'wait_ready',
-           'outdated', 'wanted', 'address_table', 'up_command']
+           'known_failure', 'shown', 'data_command', 'beside', 'runs_folder', 'check_parameters', 'read_recipe',
+           'open_run', 'execute', 'run_notebook', 'train', 'train_command', 'tune_command', 'promote_to', 'load',
+           'synthetic_note', 'promote_command', 'show_value', 'evaluation_rows', 'evaluate_command', 'predict_file',
+           'predict_command', 'serve_command', 'run_workers', 'require_free', 'proxy_command', 'with_database',
+           'db_group', 'upgrade_command', 'downgrade_command', 'read_age', 'prune_command', 'erase_command',
+           'keys_group', 'create_command', 'list_command', 'revoke_command', 'dashboard_command', 'services',
+           'local_key', 'running', 'wait_ready', 'outdated', 'wanted', 'address_table', 'up_command']
 
 # %% ../nbs/14_cli.ipynb #16490ecb
 import difflib, json, os, re, signal, socket, subprocess, sys, time
@@ -76,12 +76,16 @@ def data_command(source, columns):
     from yelp_reviews.data import column_names, prepare
     click.echo(prepare(source, column_names(",".join(columns)), progress=shown()).report)
 
-# %% ../nbs/14_cli.ipynb #025c0053
-def runs_folder() -> Path:
-    "Where the papermill notebooks and recipes are: inside the installed package, `nbs/runs` in a clone."
+# %% ../nbs/14_cli.ipynb #cc20eecd
+def beside(name:str) -> Path:
+    "A folder of notebooks that travels with the package: inside it where it is installed, in `nbs` in a clone."
     import yelp_reviews
     package = Path(yelp_reviews.__file__).parent
-    return next(f for f in (package / "runs", package.parent / "nbs/runs") if f.exists())
+    return next(f for f in (package / name, package.parent / "nbs" / name) if f.exists())
+
+def runs_folder() -> Path:
+    "Where the papermill notebooks and recipes are."
+    return beside("runs")
 
 def check_parameters(given:dict, notebook:Path) -> dict:
     "The parameters with the types of the notebook's defaults; raises `UserError` for an unknown name or a value of another type."
@@ -326,7 +330,7 @@ def serve_command(ref, follow, candidate, share, shadow, workers, host, port):
     from yelp_reviews.follow import build_app
     run_workers(partial(build_app, model=model, follow=follow or "", candidate=trial, share=share, shadow=shadow), host, port, workers)
 
-# %% ../nbs/14_cli.ipynb #4cff66cd
+# %% ../nbs/14_cli.ipynb #e9356396
 def run_workers(factory, host:str, port:int, workers:int): # factory: makes the application of a worker
     "Run a server until it is told to stop; a worker that dies is started again."
     import tempfile, uvicorn
@@ -339,7 +343,7 @@ def run_workers(factory, host:str, port:int, workers:int): # factory: makes the 
         Multiprocess(config, [config.bind_socket()]).run()
 
 SERVICES = {"mlflow": "MLflow", "server": "the model server", "proxy": "the proxy", "dashboard": "the dashboard"}
-"What `up` knows, by the name in the port's setting; the last one arrives with its own issue."
+"What `up` starts, by the name in the port's setting."
 
 def require_free(host:str, ports:dict[str, int]):
     "Raise `UserError` naming the first port that something else listens on."
@@ -422,7 +426,7 @@ def erase_command(id):
     if not with_database(lambda engine: erase(engine, id)): raise UserError(f"There is no prediction {id}")
     click.echo(f"Prediction {id} deleted")
 
-# %% ../nbs/14_cli.ipynb #54e319c9
+# %% ../nbs/14_cli.ipynb #83e1d37a
 @cli.group("keys")
 def keys_group(): "Keys for the proxy: create, list, revoke."
 
@@ -448,10 +452,31 @@ def list_command():
 def revoke_command(id):
     "Make a key useless, within two seconds. ID is the first column of `keys list`."
     from yelp_reviews.keys import revoke_key
-    if not with_database(lambda engine: revoke_key(engine, id)): raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
+    if not re.fullmatch("[0-9a-f]{12}", id) or not with_database(lambda engine: revoke_key(engine, id)): raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
     click.echo(f"Key {id} revoked")
 
-# %% ../nbs/14_cli.ipynb #de19e258
+# %% ../nbs/14_cli.ipynb #9f9fc486
+@cli.command("dashboard")
+@click.option("--kernels", type=click.IntRange(0, 64), default=2, show_default=True, help="Kernels that wait for visitors; each takes some 150 MB.")
+@click.option("--idle", type=click.IntRange(10), default=600, show_default=True, help="Seconds after which a kernel without a visitor is ended.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or YELP_HOST]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: 8866, or YELP_DASHBOARD_PORT]")
+def dashboard_command(kernels, idle, host, port):
+    "Show the dashboard: try the model, correct it, see how it does."
+    from yelp_reviews.dashboard import connect
+    settings = get_settings()
+    host, port = host or settings.host, port or settings.dashboard_port
+    connect(settings)
+    require_free(host, {"dashboard": port})
+    click.echo(f"The dashboard is at http://{host}:{port} (Ctrl-C stops it)")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(beside("apps") / "share"), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    os.environ |= {"YELP_HOME": str(settings.home.resolve()), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} # a kernel runs in the notebook's folder
+    options = {"Voila.ip": host, "Voila.port_retries": 0, "port": port, "template": "yelp", "preheat_kernel": kernels > 0, "pool_size": kernels or 1, "show_tracebacks": False, "strip_sources": True,
+               "MappingKernelManager.cull_idle_timeout": idle, "MappingKernelManager.cull_interval": min(60, idle), "Voila.tornado_settings": '{"websocket_max_message_size": 209715200}'}
+    from voila.app import Voila
+    Voila.launch_instance([str(beside("apps") / "dashboard.ipynb"), "--no-browser", *(f"--{name}={value}" for name, value in options.items())])
+
+# %% ../nbs/14_cli.ipynb #eaf35bfd
 LOCAL = "127.0.0.1" # MLflow has no authentication of its own, so `up` never shows it to others
 
 def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
@@ -460,8 +485,10 @@ def services(settings:Settings) -> dict[str, tuple[int, str, list[str]]]:
     if not settings.tracking_uri:
         found["mlflow"] = (settings.mlflow_port, "/health", [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_uri(settings), "--workers", "1",
             "--default-artifact-root", (settings.home / "artifacts").resolve().as_uri(), "--host", LOCAL, "--port", str(settings.mlflow_port)])
-    found["server"] = (settings.server_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "serve", "--follow", settings.alias, "--port", str(settings.server_port)])
-    found["proxy"] = (settings.proxy_port, "/health/ready", [sys.executable, "-c", "from yelp_reviews.cli import main; main()", "proxy", "--port", str(settings.proxy_port)])
+    ours = lambda *words: [sys.executable, "-c", "from yelp_reviews.cli import main; main()", *words]
+    found["server"] = (settings.server_port, "/health/ready", ours("serve", "--follow", settings.alias, "--port", str(settings.server_port)))
+    found["proxy"] = (settings.proxy_port, "/health/ready", ours("proxy", "--port", str(settings.proxy_port)))
+    found["dashboard"] = (settings.dashboard_port, "/voila/static/voila-style.js", ours("dashboard", "--port", str(settings.dashboard_port)))
     return found
 
 def local_key(settings:Settings) -> str:
@@ -471,7 +498,7 @@ def local_key(settings:Settings) -> str:
     async def valid_key(engine):
         given = path.read_text().strip() if path.exists() else ""
         if await Keys(engine).check(given): return given
-        made = await create_key(engine, "dashboard", ["predict", "answer", "read"])
+        made = await create_key(engine, "dashboard", ["predict", "answer", "read"], "60000/minute")
         path.touch(mode=0o600)
         path.write_text(made + "\n")
         return made
@@ -530,13 +557,12 @@ def wanted(source:str, columns:str, parameters:dict, settings:Settings) -> bool:
     report = None if source == "auto" else prepare(source, column_names(columns), parameters.get("limit", 0), settings=settings, progress=shown()).report
     return outdated(scorer.info, parameters, report and report.fingerprint)
 
-# %% ../nbs/14_cli.ipynb #2df181b1
+# %% ../nbs/14_cli.ipynb #ff0bff17
 def address_table(settings:Settings, found:dict, key:str) -> str:
     "The table of addresses, and a curl to try."
     known = {"mlflow": settings.tracking_uri} | {name: f"http://{LOCAL if name == 'mlflow' else settings.host}:{port}" for name, (port, _, _) in found.items()}
-    rows = [(name, known.get(name) or "not part of this version yet") for name in SERVICES]
     curl = f"curl -s {known['proxy']}/predictions -H 'X-API-Key: {key}' -H 'Content-Type: application/json' -d '{{\"text\": \"The soup was lovely.\"}}'"
-    return "\n".join(f"  {name:<12}{address}" for name, address in rows) + f"\n\nTry it:\n  {curl}\n\nCtrl-C stops everything."
+    return "\n".join(f"  {name:<12}{address}" for name, address in known.items()) + f"\n\nTry it:\n  {curl}\n\nCtrl-C stops everything."
 
 @cli.command("up")
 @data_option

@@ -24,7 +24,7 @@ class UserError(ValueError):
 # %% ../nbs/00_config.ipynb #54028e17
 SPLITS = ("train", "validation", "test")
 
-# %% ../nbs/00_config.ipynb #fad3000e
+# %% ../nbs/00_config.ipynb #00f87231
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]{0,99}$")]
 
@@ -63,11 +63,13 @@ class Settings(BaseSettings):
     rate_limit: str = "6000/minute"                    # of a key that has none of its own
     cors_origins: tuple[str, ...] = ()                 # web pages that may call the proxy; none is none
     drift_seconds: float = Field(60., ge=1)            # between two looks for drift
-    drift_hours: int = Field(24, ge=1)                 # window that is compared with the reference
+    drift_hours: int = Field(24, ge=1, le=8760)                 # window that is compared with the reference
     drift_least: int = Field(500, ge=10)               # predictions in a window below which nothing is said
     drift_watch: float = Field(.1, gt=0)               # population stability index from which a signal is watched
     drift_alert: float = Field(.25, gt=0)              # and from which it is an alert
     drift_p: float = Field(.001, gt=0, lt=1)           # both only where chance gives as much more rarely than this
+    proxy_url: str = ""                                # of the proxy that the dashboard asks; none is the one on this machine
+    api_key: SecretStr = SecretStr("")                 # of the dashboard; none is the one in `home`/dashboard.key
     drift_webhook: SecretStr = SecretStr("")           # address that is told of a changed state
     log_requests: bool = True                          # one JSON line a request on standard output, without its text
 

@@ -6,8 +6,8 @@
 __all__ = ['SCOPES', 'REMEMBER', 'KEY', 'NOBODY', 'key_hash', 'read_limit', 'create_key', 'list_keys', 'revoke_key', 'Keys',
            'DatabaseCounters', 'Limits']
 
-# %% ../nbs/10_keys.ipynb #1e24ca21
-import hashlib, hmac, re, secrets, time
+# %% ../nbs/10_keys.ipynb #e136fa90
+import hashlib, hmac, math, re, secrets, time
 from functools import lru_cache
 import limits
 import sqlalchemy as sa
@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from .config import Settings, UserError, get_settings
 from .store import Together, api_keys, now, open_engine, rate_counts, upsert, writing
 
-# %% ../nbs/10_keys.ipynb #1aad15d0
+# %% ../nbs/10_keys.ipynb #b9940cb0
 SCOPES = {"predict": "ask for predictions", "answer": "say what is right", "read": "read predictions, statistics and metrics", "admin": "erase"}
 
 def key_hash(salt:bytes, secret:str) -> bytes: return hashlib.sha256(salt + secret.encode()).digest()
 
 def read_limit(text:str):
     "A limit such as `100/second` or `6000 per 5 minutes`; raises `UserError` for anything else."
-    try: return limits.parse(text)
-    except ValueError: raise UserError(f"{text!r} is not a limit; write a number and a time such as 600/minute") from None
+    if not re.fullmatch(r"[1-9][0-9]{0,8} ?(/|per) ?([1-9][0-9]{0,3} )?(second|minute|hour|day)s?", text): raise UserError(f"{text!r} is not a limit; write a number and a time such as 600/minute")
+    return limits.parse(text)
 
 async def create_key(
     engine:AsyncEngine,
@@ -123,7 +123,7 @@ class DatabaseCounters(Storage):
     async def delete(self, *which):
         async with writing(self.engine) as connection: await connection.execute(sa.delete(rate_counts).where(*which))
 
-# %% ../nbs/10_keys.ipynb #1908fdf5
+# %% ../nbs/10_keys.ipynb #7d2c1c64
 class Limits:
     "How often each key may ask."
     def __init__(self, engine:AsyncEngine, settings:Settings):
@@ -131,7 +131,8 @@ class Limits:
         self.read(self.otherwise)
 
     async def spend(self, key:dict, cost:int=1) -> float:
-        "Count requests of a key; returns 0, or the seconds to wait if its limit is spent."
+        "Count requests of a key; returns 0, or the seconds to wait if its limit is spent, infinity if it is too small for the cost."
         limit = self.read(key["rate_limit"] or self.otherwise)
+        if cost > limit.amount: return math.inf
         if await self.limiter.hit(limit, key["id"], cost=cost): return 0.
         return max(1., (await self.limiter.get_window_stats(limit, key["id"])).reset_time - time.time())

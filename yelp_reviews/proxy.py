@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['OPEN', 'SAFE_HEADERS', 'IdempotencyKey', 'PROBLEMS', 'Version', 'Moment', 'EXPORTS', 'NewPrediction',
-           'NewPredictions', 'Answer', 'Positive', 'Details', 'GivenAnswer', 'StoredPrediction', 'PredictionRow',
-           'PredictionPage', 'stored', 'listed', 'row_of', 'Breaker', 'ModelServer', 'given_key', 'database_problem',
-           'too_often', 'Gatekeeper', 'require_scope', 'needs', 'ProxyMetrics', 'log_prediction', 'log_answer', 'Proxy',
-           'created', 'check_texts', 'add_writing', 'missing', 'in_range', 'as_jsonl', 'as_parquet', 'add_reading',
-           'served_version', 'add_insight', 'state_of', 'check_schema', 'add_proxy_health', 'watch_drift',
-           'keep_watching', 'running_proxy', 'create_proxy', 'build_proxy']
+           'NewPredictions', 'Answer', 'Positive', 'Details', 'GivenAnswer', 'StoredPrediction', 'Status',
+           'PredictionRow', 'PredictionPage', 'stored', 'listed', 'digest', 'row_of', 'Breaker', 'ModelServer',
+           'given_key', 'database_problem', 'too_often', 'Gatekeeper', 'require_scope', 'needs', 'ProxyMetrics',
+           'log_prediction', 'log_answer', 'Proxy', 'created', 'check_texts', 'add_writing', 'missing', 'in_range',
+           'begun', 'as_jsonl', 'as_parquet', 'add_reading', 'served_version', 'add_insight', 'state_of',
+           'check_schema', 'add_proxy_health', 'watch_drift', 'keep_watching', 'running_proxy', 'create_proxy',
+           'build_proxy']
 
-# %% ../nbs/11_proxy.ipynb #ef30d120
+# %% ../nbs/11_proxy.ipynb #f56dbd87
 import asyncio, hashlib, io, math, random, re, time
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Literal
 from uuid import UUID
@@ -29,10 +31,10 @@ from .config import Settings, UserError, get_settings
 from .follow import forget_dead_workers
 from .keys import SCOPES, Keys, Limits
 from .monitoring import STATES, changed_states, drift, keep_reference, statistics
-from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Refused, add_errors, add_metrics, as_json, encode, log_event, serving
-from .store import HEAD, Together, add_predictions, answered_rows, database_away, erase, history, new_id, now, open_engine, page, revision_now, set_answer
+from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Prediction, Predictions, Reference, Refused, add_errors, add_metrics, as_json, encode, log_event, serving
+from .store import HEAD, KeyUsed, Together, add_predictions, answered_rows, database_away, erase, history, new_id, now, open_engine, page, revision_now, set_answer
 
-# %% ../nbs/11_proxy.ipynb #08f60a25
+# %% ../nbs/11_proxy.ipynb #fb6dcb13
 class NewPrediction(BaseModel):
     "A review, and perhaps what a person says of it."
     text: str = Field(examples=["The soup was lovely and the staff were kind."])
@@ -76,6 +78,10 @@ class StoredPrediction(BaseModel):
     bias: float|None = None
     history: list[GivenAnswer]|None = None
 
+class Status(BaseModel):
+    "How a server is."
+    status: str
+
 class PredictionRow(BaseModel):
     "A prediction in a list."
     id: UUID
@@ -94,7 +100,7 @@ class PredictionPage(BaseModel):
     predictions: list[PredictionRow]
     next_cursor: UUID|None
 
-# %% ../nbs/11_proxy.ipynb #3165bc77
+# %% ../nbs/11_proxy.ipynb #5a0b7d73
 def stored(row:dict, **more) -> dict:
     "A row in the contract's shape."
     return {"id": str(row["id"]), "text": row["text"], "is_positive": {"user_answered": row["user_answered"], "model_answered": row["model_answered"]}, "probability": row["probability"],
@@ -105,12 +111,14 @@ def listed(row:dict) -> dict:
     return {"id": str(row["id"]), "is_positive_user_answered": row["user_answered"], "is_positive_model_answered": row["model_answered"], "timestamp": row["timestamp"].isoformat()} \
         | {name: row[name] for name in ("text", "probability", "mlflow_run_id", "model_version", "inference_elapsed", "source")}
 
-def row_of(answer:dict, latency:float, request:Request, key:dict, settings:Settings, user_answered:bool|None=None, idempotency_key:str|None=None) -> dict: # answer: the model server's
+def digest(text:str) -> str: return hashlib.sha256(text.encode()).hexdigest()
+
+def row_of(answer:dict, latency:float, request:Request, key:dict, settings:Settings, user_answered:bool|None=None, idempotency_key:str|None=None, request_sha256:str|None=None) -> dict: # answer: the model server's
     "What is stored of a prediction."
     at, words, text = now(), answer.get("words") or {}, answer["text"]
-    return {"id": new_id(at), "timestamp": at, "text": text if settings.keep_text else None, "text_sha256": hashlib.sha256(text.encode()).hexdigest(), "user_answered": user_answered,
+    return {"id": new_id(at), "timestamp": at, "text": text if settings.keep_text else None, "text_sha256": digest(text), "user_answered": user_answered,
             "answered_at": None if user_answered is None else at, "model_answered": bool(answer["is_positive_review"]), "probability": answer["probability"], **answer["details"], "latency": latency,
-            "tokens": words.get("total"), "unknown": words.get("unknown"), "source": key["name"], "request_id": request.scope["request_id"], "key_id": key["id"], "idempotency_key": idempotency_key}
+            "tokens": words.get("total"), "unknown": words.get("unknown"), "source": key["name"], "request_id": request.scope["request_id"], "key_id": key["id"], "idempotency_key": idempotency_key, "request_sha256": idempotency_key and request_sha256}
 
 # %% ../nbs/11_proxy.ipynb #fe150761
 class Breaker:
@@ -130,7 +138,7 @@ class Breaker:
         self.failures += 1
         self.until = time.monotonic() + self.seconds
 
-# %% ../nbs/11_proxy.ipynb #9ce2e73e
+# %% ../nbs/11_proxy.ipynb #4be9e689
 class ModelServer:
     "The model server as the proxy knows it."
     tries = 3
@@ -150,33 +158,31 @@ class ModelServer:
         "Status and content of one answer."
         async with self.session.request(method, self.url + path, json=body, headers={"X-Request-ID": request_id}, allow_redirects=False) as answer: return answer.status, await answer.json(content_type=None)
 
-    async def ask(self, path:str, body:dict|None=None, request_id:str="-", method:str="POST") -> dict:
-        "The content of an answer; raises `Refused` with the server's own problem for a request of a wrong kind, with 503 if it is away, busy or broken."
+    async def ask(self, path:str, kind:type[BaseModel], body:dict|None=None, request_id:str="-", method:str="POST") -> dict: # kind: what the answer has to be
+        "The content of an answer; raises `Refused` with the server's own problem for a review that it refuses, with 503 if it is away, busy or broken."
         if wait := self.breaker.wait(): raise self.away("it has failed several times in a row", wait)
         until, reason = time.monotonic() + self.settings.model_timeout, ""
         for again in range(self.tries):
             try:
                 status, content = await self.once(method, path, body, request_id)
-                if status < 400 and isinstance(content, dict): return self.breaker.succeeded() or content
-                if 400 <= status < 500: raise self.refusal(status, content)
+                if status == 200: kind.model_validate(content, strict=False)
+                if status in (200, 413, 422): self.breaker.succeeded()
+                if status == 200: return content
+                if status in (413, 422): raise Refused(status, str(content["title"]), str(content["detail"]))
                 reason = f"it answered {status}"
-            except (aiohttp.ClientError, TimeoutError, ValueError) as e: reason = "it took too long" if isinstance(e, TimeoutError) else "it cannot be reached" if isinstance(e, aiohttp.ClientConnectionError) else "its answer cannot be read"
+            except aiohttp.ClientConnectionError: reason = "it cannot be reached"
+            except TimeoutError: reason = "it took too long"
+            except (aiohttp.ClientError, ValueError, KeyError, TypeError, RecursionError): reason = "its answer cannot be read"
             pause = random.uniform(.02, .1) * 2**again
             if again == self.tries - 1 or time.monotonic() + pause > until: break
             await asyncio.sleep(pause)
         self.breaker.failed()
         raise self.away(reason)
 
-    def refusal(self, status:int, content) -> Refused:
-        "The server's own problem, handed on."
-        self.breaker.succeeded()
-        detail = content.get("detail") if isinstance(content, dict) else None
-        return Refused(status, str(content.get("title")) if detail else "Refused", str(detail or f"the model server answered {status}"))
-
     def away(self, reason:str, wait:float=1.) -> Refused:
         return Refused(503, "Model server away", f"the model server cannot answer ({reason}); nothing was stored, try again", {"Retry-After": str(math.ceil(wait))})
 
-# %% ../nbs/11_proxy.ipynb #0521bf4a
+# %% ../nbs/11_proxy.ipynb #d5599f10
 OPEN = ("/health/live", "/health/ready", "/ping")
 "Paths that need no key."
 SAFE_HEADERS = {b"x-content-type-options": b"nosniff", b"x-frame-options": b"DENY", b"referrer-policy": b"no-referrer", b"cache-control": b"no-store",
@@ -192,6 +198,7 @@ def database_problem(e:BaseException) -> Refused:
     return Refused(503, "Database away", "the database cannot be asked; the request was not answered, try again, with the same Idempotency-Key if you gave one", {"Retry-After": "1"})
 
 def too_often(key:dict, wait:float) -> Refused:
+    if wait == math.inf: return Refused(422, "Batch too large", f"the batch is larger than the limit of the key {key['name']!r}; send less at once")
     return Refused(429, "Limit spent", f"the key {key['name']!r} has spent its limit; wait {math.ceil(wait)} s", {"Retry-After": str(math.ceil(wait))})
 
 class Gatekeeper:
@@ -201,7 +208,10 @@ class Gatekeeper:
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and scope["path"] not in OPEN:
             try: scope["key"] = await self.admit(dict(scope["headers"]))
-            except Exception as e: raise (database_problem(e) if database_away(e) else e) from None
+            except Refused as e: return await e.response(scope, receive, send)
+            except Exception as e:
+                if not database_away(e): raise
+                return await database_problem(e).response(scope, receive, send)
         await self.app(scope, receive, send)
 
     async def admit(self, headers:dict[bytes, bytes]) -> dict:
@@ -244,23 +254,18 @@ def log_answer(row:dict, source:str, request_id:str):
     log_event("answer", id=str(row["id"]), request_id=request_id, source=source, model_version=row["model_version"], user_answered=row["user_answered"], model_answered=row["model_answered"], correct=correct)
     return correct
 
-# %% ../nbs/11_proxy.ipynb #0fcacb47
+# %% ../nbs/11_proxy.ipynb #f7e0fd92
 class Proxy:
     "What one worker of the proxy holds."
     def __init__(self, settings:Settings):
         self.settings, self.engine, self.model, self.metrics, self.draining = settings, open_engine(settings), ModelServer(settings), ProxyMetrics(), False
         self.keys, self.limits = Keys(self.engine), Limits(self.engine, settings)
-        self.add = Together(self.add_all, most=16)
+        self.add = Together(partial(add_predictions, self.engine), most=32)
 
-    async def add_all(self, groups:list[list[dict]]) -> list[list[dict]]:
-        "Store the rows of several requests in one transaction."
-        done = iter(await add_predictions(self.engine, [row for rows in groups for row in rows]))
-        return [[next(done) for _ in rows] for rows in groups]
-
-    async def predicted(self, path:str, body:dict, request:Request) -> tuple[dict, float]:
+    async def predicted(self, path:str, kind:type[BaseModel], body:dict, request:Request) -> tuple[dict, float]:
         "The model server's answer, and the seconds that it took."
         start = time.perf_counter()
-        try: found = await self.model.ask(path, body | {"count_words": True}, request.scope["request_id"])
+        try: found = await self.model.ask(path, kind, body | {"count_words": True}, request.scope["request_id"])
         except Refused as e:
             if e.status_code >= 500: self.metrics.model_failures.inc()
             raise
@@ -268,22 +273,20 @@ class Proxy:
 
     async def keep(self, rows:list[dict]) -> tuple[list[dict], bool]:
         "Store rows; returns those that are stored now, and whether they were there before."
-        kept = await self.add(rows)
-        for new, old in zip(rows, kept):
-            if new["text_sha256"] != old["text_sha256"]: raise Refused(422, "Key used before", "this Idempotency-Key was used for another review; use a new one")
-        replayed = kept[0]["id"] != rows[0]["id"]
-        for row in () if replayed else rows:
+        try: kept = await self.add(rows)
+        except KeyUsed: raise Refused(422, "Key used before", "this Idempotency-Key was used for another request; use a new one") from None
+        for row in (new for new, old in zip(rows, kept) if new["id"] == old["id"]):
             self.metrics.of("predictions", row["model_version"] or "", "positive" if row["model_answered"] else "negative").inc()
             log_prediction(row)
             if row["user_answered"] is not None: self.answered(row, row["source"], row["request_id"])
-        return kept, replayed
+        return kept, kept[0]["id"] != rows[0]["id"]
 
     def answered(self, row:dict, source:str, request_id:str):
         "Count and log an answer."
         correct = log_answer(row, source, request_id)
         self.metrics.of("answers", row["model_version"] or "", {True: "yes", False: "no", None: "withdrawn"}[correct]).inc()
 
-# %% ../nbs/11_proxy.ipynb #abbaf439
+# %% ../nbs/11_proxy.ipynb #367601aa
 IdempotencyKey = Annotated[str|None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="any word of up to 200 characters; the same request with the same one is stored once")]
 PROBLEMS = SERVER_PROBLEMS | {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in
             {401: "No valid key", 403: "Scope missing", 404: "No such prediction", 429: "Limit spent"}.items()}
@@ -307,8 +310,8 @@ def add_writing(app:FastAPI, proxy:Proxy):
         "Predict, and keep it. An answer that comes along needs the scope `answer` too."
         check_texts([given.text])
         if given.is_positive_user_answered is not None: require_scope(key, "answer")
-        answer, latency = await proxy.predicted("/predict", {"text": given.text, "explain": given.explain}, request)
-        kept, replayed = await proxy.keep([row_of(answer, latency, request, key, proxy.settings, given.is_positive_user_answered, idempotency_key)])
+        answer, latency = await proxy.predicted("/predict", Prediction, {"text": given.text, "explain": given.explain}, request)
+        kept, replayed = await proxy.keep([row_of(answer, latency, request, key, proxy.settings, given.is_positive_user_answered, idempotency_key, digest(f"{given.is_positive_user_answered} {given.text}"))])
         more = {name: answer[name] for name in ("explanation", "bias") if name in answer}
         return created(kept, replayed, stored(kept[0], **more) | {"text": given.text})
 
@@ -316,9 +319,11 @@ def add_writing(app:FastAPI, proxy:Proxy):
     async def batch_route(given:NewPredictions, request:Request, key:dict=needs("predict"), idempotency_key:IdempotencyKey=None):
         "Predict several reviews, and keep all or none. Each counts as a request."
         check_texts(given.texts)
-        if wait := await proxy.limits.spend(key, len(given.texts) - 1): raise too_often(key, wait)
-        answer, latency = await proxy.predicted("/predict/batch", {"texts": given.texts}, request)
-        rows = [row_of(a, latency / len(given.texts), request, key, proxy.settings, None, idempotency_key and f"{idempotency_key}#{i}") for i, a in enumerate(answer["predictions"])]
+        if len(given.texts) > 1 and (wait := await proxy.limits.spend(key, len(given.texts) - 1)): raise too_often(key, wait)
+        answer, latency = await proxy.predicted("/predict/batch", Predictions, {"texts": given.texts}, request)
+        if len(answer["predictions"]) != len(given.texts): raise proxy.model.away("its answer cannot be read")
+        whole = digest(encode(given.texts))
+        rows = [row_of(a, latency / len(given.texts), request, key, proxy.settings, None, idempotency_key and f"{idempotency_key} {i}", whole) for i, a in enumerate(answer["predictions"])]
         kept, replayed = await proxy.keep(rows)
         return created(kept, replayed, {"predictions": [stored(row) | {"text": text} for row, text in zip(kept, given.texts)]})
 
@@ -338,7 +343,7 @@ def add_writing(app:FastAPI, proxy:Proxy):
 
 def missing(id:UUID) -> Refused: return Refused(404, "Not found", f"there is no prediction {id}; it may have been erased")
 
-# %% ../nbs/11_proxy.ipynb #3e511fdf
+# %% ../nbs/11_proxy.ipynb #a10a8db8
 def in_range(at:datetime) -> datetime:
     "A time, UTC if it does not say; raises ValueError for one that no prediction can have."
     if not 1970 < at.year < 9999: raise ValueError("lies outside the years 1971 to 9998")
@@ -346,6 +351,14 @@ def in_range(at:datetime) -> datetime:
 
 Moment = Annotated[datetime|None, AfterValidator(lambda at: at and in_range(at)), Query(description="a time in ISO 8601, UTC unless it says otherwise")]
 EXPORTS = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
+
+async def begun(chunks):
+    "The same chunks, the first of them read: what fails at the start fails before anything was sent."
+    first = await anext(chunks, [])
+    async def all_of_them():
+        if first: yield first
+        async for rows in chunks: yield rows
+    return all_of_them()
 
 async def as_jsonl(chunks):
     "Answered predictions as JSON Lines with `text` and `label`."
@@ -383,7 +396,7 @@ def add_reading(app:FastAPI, proxy:Proxy):
     @app.get("/predictions/export", response_class=StreamingResponse, responses=PROBLEMS, tags=["predictions"], dependencies=[needs("read")])
     async def export_route(format:Literal["jsonl", "parquet"]="jsonl", model_version:Version=None, since:Moment=None, until:Moment=None):
         "The predictions that have an answer, as reviews to train on: `text` and `label`."
-        chunks = answered_rows(proxy.engine, model_version=model_version, since=since, until=until)
+        chunks = await begun(answered_rows(proxy.engine, model_version=model_version, since=since, until=until))
         headers = {"Content-Disposition": f'attachment; filename="answered.{format}"'}
         return StreamingResponse({"jsonl": as_jsonl, "parquet": as_parquet}[format](chunks), headers=headers, media_type=EXPORTS[format])
 
@@ -394,10 +407,10 @@ def add_reading(app:FastAPI, proxy:Proxy):
         if not found: raise missing(id)
         return as_json(stored(found[0], history=[{"is_positive_user_answered": a["user_answered"], "timestamp": a["timestamp"].isoformat(), "source": a["source"]} for a in found[1]]))
 
-# %% ../nbs/11_proxy.ipynb #2feea2dd
+# %% ../nbs/11_proxy.ipynb #950b1acb
 async def served_version(proxy:Proxy) -> str:
     "The version that is served now, its reference kept."
-    given = await proxy.model.ask("/reference", method="GET")
+    given = await proxy.model.ask("/reference", Reference, method="GET")
     await keep_reference(proxy.engine, given)
     return given["model_version"] or ""
 
@@ -421,7 +434,7 @@ def add_insight(app:FastAPI, proxy:Proxy):
         "The last hours of a version, the one served now if not given, against the reviews it was validated on."
         return as_json(await drift(proxy.engine, proxy.settings, await served_version(proxy) if model_version is None else model_version, until))
 
-# %% ../nbs/11_proxy.ipynb #f11616be
+# %% ../nbs/11_proxy.ipynb #f7eb51d2
 async def state_of(doing) -> str:
     "`ok`, or what kind of failure it is."
     try:
@@ -445,7 +458,7 @@ def add_proxy_health(app:FastAPI, proxy:Proxy):
     @app.get("/health/ready", tags=["health"], responses=PROBLEMS)
     async def ready():
         if proxy.draining: raise Refused(503, "Draining", "this proxy is about to stop; ask another", {"Retry-After": "1"})
-        found = dict(zip(("database", "model_server"), await asyncio.gather(state_of(check_schema(proxy)), state_of(proxy.model.ask("/health/ready", method="GET")))))
+        found = dict(zip(("database", "model_server"), await asyncio.gather(state_of(check_schema(proxy)), state_of(proxy.model.ask("/health/ready", Status, method="GET")))))
         if set(found.values()) != {"ok"}: raise Refused(503, "Not ready", "; ".join(f"{name.replace('_', ' ')}: {state}" for name, state in found.items()), {"Retry-After": "1"})
         return {"status": "ready"} | found
 
@@ -472,7 +485,7 @@ async def keep_watching(proxy:Proxy):
         except Exception as e: log_event("drift_not_seen", reason=(e.detail if isinstance(e, Refused) else type(e).__name__))
         await asyncio.sleep(proxy.settings.drift_seconds * random.uniform(.9, 1.1))
 
-# %% ../nbs/11_proxy.ipynb #7103da7e
+# %% ../nbs/11_proxy.ipynb #9af5e316
 def running_proxy(proxy:Proxy):
     "The application's lifespan: drain on SIGTERM, the pool, the look-out for drift."
     @asynccontextmanager
@@ -490,7 +503,7 @@ def create_proxy(settings:Settings|None=None) -> FastAPI:
     "The proxy's application; its database has to be there and migrated."
     settings = settings or get_settings()
     proxy = Proxy(settings)
-    app = FastAPI(title="Yelp reviews: proxy", version=version("yelp-reviews"), lifespan=running_proxy(proxy), redirect_slashes=False)
+    app = FastAPI(title="Yelp reviews: proxy", version=version("yelp-reviews"), lifespan=running_proxy(proxy), redirect_slashes=False, docs_url=None, redoc_url=None)
     app.state.proxy = proxy
     add_errors(app)
     for add in (add_writing, add_reading, add_insight, add_proxy_health): add(app, proxy)

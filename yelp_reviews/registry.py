@@ -101,7 +101,7 @@ def resolve(
         raise UserError(f"{model} has no version {name!r} at {mlflow_uri(settings)}; train one with `yelp-reviews train`, then `yelp-reviews promote`")
     return ModelRef(f"models:/{model}/{found.version}", str(found.version), found.run_id)
 
-# %% ../nbs/07_registry.ipynb #2a7e6628
+# %% ../nbs/07_registry.ipynb #361ef6bb
 def latest_version(settings:Settings) -> str:
     "The newest registered version; raises `UserError` if there is none."
     versions = registry_client(settings).search_model_versions(f"name='{settings.model_name}'")
@@ -144,8 +144,8 @@ def promote(
 
 def promotions(settings:Settings) -> list[dict]:
     "Each move of the alias, the newest first: `at`, `version`, `before`, and whether it went back to a version that had been in service."
-    found, seen = [], set()
-    for name, value in sorted(registry_client(settings).get_registered_model(settings.model_name).tags.items()):
+    found, seen, models = [], set(), registry_client(settings).search_registered_models(f"name='{settings.model_name}'")
+    for name, value in sorted(models[0].tags.items() if models else ()):
         if not name.startswith("promoted "): continue
         version, _, before = value.partition(" ")
         found.append({"at": name.split()[1], "version": version, "before": before or None, "rollback": version in seen})

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PROBLEMS', 'encode', 'quoted', 'REQUEST_ID', 'QUIET', 'PredictRequest', 'BatchRequest', 'Contribution', 'Words',
-           'Details', 'Prediction', 'Predictions', 'Model', 'warmed', 'Served', 'HTTPMetrics', 'Metrics', 'problem',
-           'Refused', 'check_text', 'validation_detail', 'log_event', 'write_line', 'too_large', 'limited', 'Guard',
-           'add_errors', 'require_model', 'describe', 'add_health', 'add_metrics', 'add_experiments', 'predict_with',
-           'answer_one', 'predict_batch', 'count_words', 'as_json', 'Direct', 'serving', 'create_app']
+           'Details', 'Prediction', 'Predictions', 'Histogram', 'Reference', 'Model', 'warmed', 'Served', 'HTTPMetrics',
+           'Metrics', 'problem', 'Refused', 'check_text', 'validation_detail', 'log_event', 'write_line', 'too_large',
+           'limited', 'Guard', 'add_errors', 'require_model', 'describe', 'add_health', 'add_metrics',
+           'add_experiments', 'predict_with', 'answer_one', 'predict_batch', 'count_words', 'as_json', 'Direct',
+           'serving', 'create_app']
 
 # %% ../nbs/08_server.ipynb #9ba44d60
 import asyncio, json, math, os, re, signal, threading, time, traceback
@@ -27,7 +28,7 @@ from .registry import ModelRef
 from .scorer import PROFILE_BINS, Scorer, explain, predict, predict_one, read_tokens, settle
 from .text import ngram_ids, tokenize
 
-# %% ../nbs/08_server.ipynb #927f4fb1
+# %% ../nbs/08_server.ipynb #5fbc45a2
 class PredictRequest(BaseModel):
     "One review."
     text: str = Field(examples=["The soup was lovely and the staff were kind."])
@@ -61,7 +62,7 @@ class Prediction(BaseModel):
     "A verdict: 1 is positive."
     text: str
     is_positive_review: int
-    probability: float = Field(description="that the review is positive")
+    probability: float = Field(ge=0, le=1, description="that the review is positive")
     details: Details
     explanation: list[Contribution]|None = None
     bias: float|None = Field(None, description="with an explanation: what the words do not explain; contributions and bias add up to the logit of the probability")
@@ -70,6 +71,17 @@ class Prediction(BaseModel):
 class Predictions(BaseModel):
     "Verdicts in the order of the texts."
     predictions: list[Prediction]
+
+class Histogram(BaseModel):
+    "Counts between edges."
+    edges: list[float]
+    counts: list[int]
+
+class Reference(BaseModel):
+    "What the reviews were like that a model was validated on."
+    model_version: str|None
+    mlflow_run_id: str|None
+    reference: dict[str, Histogram]
 
 # %% ../nbs/08_server.ipynb #b052b1cb
 @dataclass(frozen=True)
@@ -294,7 +306,7 @@ def require_model(served:Served) -> Model:
     if not served.model: raise Refused(503, "Not ready", "no model is loaded yet; try again soon", {"Retry-After": "1"})
     return served.model
 
-# %% ../nbs/08_server.ipynb #83f22c0f
+# %% ../nbs/08_server.ipynb #5e63f495
 def describe(model:Model) -> dict:
     "Which model it is, from its artifact."
     info = model.scorer.info
@@ -320,7 +332,7 @@ def add_health(app:FastAPI, served:Served):
         return describe(require_model(served)) | {"spare": served.spare and served.spare.ref.version, "candidate": served.candidate and served.candidate.ref.version,
                                                   "package": version("yelp-reviews"), "worker": os.getpid()}
 
-    @app.get("/reference", tags=["operation"], responses=PROBLEMS)
+    @app.get("/reference", response_model=Reference, tags=["operation"], responses=PROBLEMS)
     async def reference():
         "Histograms of the reviews that the model was validated on, for whoever watches for drift."
         model = require_model(served)

@@ -6,11 +6,11 @@
 __all__ = ['tables', 'predictions', 'answers', 'tallies', 'api_keys', 'rate_counts', 'model_references', 'drift_states',
            'DRIVERS', 'LOCK', 'HEAD', 'EDGES', 'now', 'new_id', 'UTC', 'database_url', 'tune_sqlite', 'begin_sqlite',
            'open_engine', 'writing', 'database_away', 'opened', 'migrate_to', 'revision_of', 'migrate', 'revision_now',
-           'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'add_predictions', 'answer_row',
-           'stored_before', 'find_idempotent', 'rows_for_change', 'set_answer', 'erase', 'prune', 'history',
-           'conditions', 'page', 'answered_rows']
+           'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'KeyUsed', 'key_of', 'stored_already',
+           'judged', 'add_predictions', 'insert_all', 'answer_row', 'rows_for_change', 'set_answer', 'erase', 'prune',
+           'history', 'conditions', 'page', 'answered_rows']
 
-# %% ../nbs/09_store.ipynb #c9886ee9
+# %% ../nbs/09_store.ipynb #25b12636
 import asyncio, os
 from bisect import bisect_right
 from collections import defaultdict
@@ -20,7 +20,7 @@ from pathlib import Path
 from uuid import UUID
 import sqlalchemy as sa, yelp_reviews
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from .config import Settings, UserError, get_settings
 from .scorer import PROFILE_BINS
@@ -42,7 +42,7 @@ class UTC(sa.TypeDecorator):
     def process_bind_param(self, value, dialect): return value and value.astimezone(timezone.utc)
     def process_result_value(self, value, dialect): return value and (value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc))
 
-# %% ../nbs/09_store.ipynb #dde84910
+# %% ../nbs/09_store.ipynb #ae4a45c4
 tables = sa.MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"})
 
 predictions = sa.Table("predictions", tables,
@@ -64,6 +64,7 @@ predictions = sa.Table("predictions", tables,
     sa.Column("request_id", sa.String(128), nullable=False),
     sa.Column("key_id", sa.String(16), nullable=False),
     sa.Column("idempotency_key", sa.String(255)),
+    sa.Column("request_sha256", sa.String(64)),         # what the key was used for
     sa.UniqueConstraint("key_id", "idempotency_key"),
     sa.Index(None, "model_version", "id"),
     sa.Index("ix_predictions_answered", "id", postgresql_where=sa.text("user_answered IS NOT NULL"), sqlite_where=sa.text("user_answered IS NOT NULL")))
@@ -110,7 +111,7 @@ drift_states = sa.Table("drift_states", tables,
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("changed_at", UTC, nullable=False))
 
-# %% ../nbs/09_store.ipynb #ccfb34d0
+# %% ../nbs/09_store.ipynb #b3940c7e
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg"}
 
 def database_url(settings:Settings) -> sa.URL:
@@ -119,7 +120,13 @@ def database_url(settings:Settings) -> sa.URL:
     try: url = sa.make_url(given)
     except (ArgumentError, ValueError): raise UserError("YELP_DATABASE_URL is not an address; write postgresql://user:password@host/database or sqlite:///path") from None
     if url.drivername not in (*DRIVERS, *DRIVERS.values()): raise UserError(f"YELP_DATABASE_URL has the kind {url.drivername!r}; use postgresql or sqlite")
-    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() == "sqlite":
+        if url.database in (None, "", ":memory:"): raise UserError("YELP_DATABASE_URL names no file; write sqlite:///path, since several processes share it")
+        return url
+    query = {{"sslmode": "ssl"}.get(name, name): value for name, value in url.query.items()}
+    if unknown := set(query) - {"host", "port", "ssl"}: raise UserError(f"YELP_DATABASE_URL has the parameter {min(unknown)!r}; use host, port or sslmode")
+    return url.set(query=query)
 
 def tune_sqlite(connection, _):
     "What each new connection to SQLite is told."
@@ -133,7 +140,7 @@ def open_engine(settings:Settings) -> AsyncEngine:
     url = database_url(settings)
     if url.get_backend_name() == "postgresql":
         return create_async_engine(url, pool_size=settings.database_pool, max_overflow=0, pool_timeout=5, connect_args={"timeout": 5, "command_timeout": 30})
-    if url.database and url.database != ":memory:": Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url, pool_size=settings.database_pool, max_overflow=0, pool_timeout=15)
     sa.event.listen(engine.sync_engine, "connect", tune_sqlite)
     sa.event.listen(engine.sync_engine, "begin", begin_sqlite)
@@ -146,10 +153,10 @@ async def writing(engine:AsyncEngine):
         connection = await connection.execution_options(writes=True)
         async with connection.begin(): yield connection
 
-# %% ../nbs/09_store.ipynb #f399af40
+# %% ../nbs/09_store.ipynb #10075412
 def database_away(e:BaseException) -> bool:
     "Is it the database that is away, full or too slow, and no mistake of ours?"
-    return isinstance(e, (OperationalError, InterfaceError, sa.exc.TimeoutError, OSError, TimeoutError)) or type(e) is DBAPIError or getattr(e, "connection_invalidated", False) or type(e).__module__.startswith("asyncpg")
+    return isinstance(e, (OperationalError, InterfaceError, sa.exc.TimeoutError, OSError, TimeoutError)) or type(e) in (DBAPIError, DatabaseError) or getattr(e, "connection_invalidated", False) or type(e).__module__.startswith("asyncpg")
 
 @asynccontextmanager
 async def opened(settings:Settings):
@@ -235,7 +242,7 @@ async def move(connection:AsyncConnection, before, after):
     more = {name: tallies.c[name] + insert.excluded[name] for name in ("n", "total")}
     await connection.execute(insert.on_conflict_do_update(index_elements=names, set_=more), changed)
 
-# %% ../nbs/09_store.ipynb #61bd17ff
+# %% ../nbs/09_store.ipynb #a4a186d1
 class Together:
     "Gathers calls that come while one is under way, and does them in one."
     def __init__(self, do, most:int=256): # do: an async function of a list of items, to a list of results
@@ -261,11 +268,11 @@ class Together:
         "A result or an exception for each item."
         try: return await self.do(items)
         except DBAPIError as e:
-            if len(items) == 1 or e.connection_invalidated: return [e] * len(items)
+            if len(items) == 1 or database_away(e): return [e] * len(items)
             return [(await self.results([item]))[0] for item in items]
         except Exception as e: return [e] * len(items)
 
-# %% ../nbs/09_store.ipynb #e6a62326
+# %% ../nbs/09_store.ipynb #50591613
 async def retried(do):
     "The result of an async function that may be called again, once more if its connection had been closed."
     try: return await do()
@@ -273,35 +280,56 @@ async def retried(do):
         if not e.connection_invalidated: raise
         return await do()
 
-async def add_predictions(engine:AsyncEngine, rows:list[dict]) -> list[dict]: # rows: as the table's columns
-    "Store predictions in one transaction; returns the rows that are stored now, older ones for an idempotency key that was used before."
-    if not rows: return []
-    async def add():
+class KeyUsed(Exception):
+    "An idempotency key was used for another request before."
+
+def key_of(row:dict) -> tuple|None: return row["idempotency_key"] and (row["key_id"], row["idempotency_key"])
+
+async def stored_already(connection:AsyncConnection, rows:list[dict]) -> dict:
+    "Rows that are there already, by their id and by their idempotency key."
+    p, keys = predictions.c, {key_of(row) for row in rows} - {None}
+    same = sa.or_(p.id.in_([row["id"] for row in rows]), *(sa.and_(p.key_id == id, p.idempotency_key.in_([k for i, k in keys if i == id])) for id in {i for i, _ in keys}))
+    found = [dict(row) for row in (await connection.execute(sa.select(predictions).where(same))).mappings()]
+    return {row["id"]: row for row in found} | {key_of(row): row for row in found if key_of(row)}
+
+def judged(group:list[dict], known:dict) -> list[dict]|KeyUsed:
+    "The rows of one request as they will be stored: its own, or those of the same request before."
+    found = [known.get(row["id"]) or known.get(key_of(row)) for row in group]
+    if any(old and old["request_sha256"] != row["request_sha256"] for row, old in zip(group, found)): return KeyUsed()
+    known |= {key_of(row): row for row, old in zip(group, found) if not old and key_of(row)}
+    return [old or row for row, old in zip(group, found)]
+
+async def add_predictions(
+    engine:AsyncEngine,
+    groups:list[list[dict]], # rows as the table's columns, those of one request together
+) -> list[list[dict]|KeyUsed]:
+    "Store the predictions of several requests in one transaction, each whole or, if its idempotency key was used before, not at all; returns what is stored of each."
+    rows = [row for group in groups for row in group]
+    async def add(first:bool) -> list|None: # None: somebody was faster
         async with writing(engine) as connection:
-            ordered = sorted(rows, key=lambda row: (row["key_id"], row["idempotency_key"] or ""))
-            done = await connection.execute(upsert(connection, predictions).on_conflict_do_nothing().returning(predictions.c.id), ordered)
-            ids = set(done.scalars())
-            new = [row for row in rows if row["id"] in ids]
-            given = [answer_row(row, row["user_answered"], row["timestamp"]) for row in new if row["user_answered"] is not None]
-            if given: await connection.execute(sa.insert(answers), given)
-            await move(connection, [], new)
-            return [row if row["id"] in ids else await stored_before(connection, row) for row in rows]
-    return await retried(add)
+            known = await stored_already(connection, rows) if not first or any(map(key_of, rows)) else {}
+            results = [judged(group, known) for group in groups]
+            mine = {row["id"]: row for row in rows}
+            new = [row for result in results if isinstance(result, list) for row in result if mine.get(row["id"]) is row]
+            new = sorted({row["id"]: row for row in new}.values(), key=lambda row: key_of(row) or ("", ""))
+            if new and await insert_all(connection, new) < len(new): return await connection.rollback()
+        return results
+    for again in range(5):
+        if (results := await retried(lambda: add(again == 0))) is not None: return results
+    raise TimeoutError("other requests with the same idempotency keys were always faster")
+
+async def insert_all(connection:AsyncConnection, new:list[dict]) -> int:
+    "Insert predictions with their answers and counts; returns how many were not there before."
+    done = len((await connection.execute(upsert(connection, predictions).on_conflict_do_nothing().returning(predictions.c.id), new)).all())
+    if done < len(new): return done
+    given = [answer_row(row, row["user_answered"], row["timestamp"]) for row in new if row["user_answered"] is not None]
+    if given: await connection.execute(sa.insert(answers), given)
+    await move(connection, [], new)
+    return done
 
 def answer_row(row:dict, value:bool|None, at:datetime) -> dict:
     "A row of the history of answers."
     return {"id": new_id(at), "prediction_id": row["id"], "user_answered": value, "timestamp": at, "source": row["source"]}
-
-async def stored_before(connection:AsyncConnection, row:dict) -> dict:
-    "The row that was in the way of another: the same one, or one with its idempotency key."
-    same_key = sa.and_(predictions.c.key_id == row["key_id"], predictions.c.idempotency_key == row["idempotency_key"])
-    return dict((await connection.execute(sa.select(predictions).where(sa.or_(predictions.c.id == row["id"], same_key)))).mappings().one())
-
-async def find_idempotent(engine:AsyncEngine, key_id:str, idempotency_key:str) -> dict|None:
-    "The prediction that was stored under a caller's idempotency key."
-    async with engine.connect() as connection:
-        found = await connection.execute(sa.select(predictions).where(predictions.c.key_id == key_id, predictions.c.idempotency_key == idempotency_key))
-        return (row := found.mappings().first()) and dict(row)
 
 # %% ../nbs/09_store.ipynb #81e28b2e
 async def rows_for_change(connection:AsyncConnection, ids:list[UUID]) -> list[dict]:
@@ -339,7 +367,7 @@ async def prune(engine:AsyncEngine, before:datetime) -> int: # before: rounded d
         await connection.execute(sa.delete(rate_counts).where(rate_counts.c.expires < now().timestamp()))
         return done.rowcount
 
-# %% ../nbs/09_store.ipynb #ce96e4a2
+# %% ../nbs/09_store.ipynb #20a6efed
 async def history(engine:AsyncEngine, id:UUID) -> tuple[dict, list[dict]]|None:
     "A prediction, and its answers in the order in which they were given; None if there is none."
     async with engine.connect() as connection:
@@ -365,8 +393,11 @@ async def page(engine:AsyncEngine, limit:int, cursor:UUID|None=None, **filters) 
         return [dict(row) for row in (await connection.execute(sa.select(predictions).where(*wanted).order_by(predictions.c.id.desc()).limit(limit))).mappings()]
 
 async def answered_rows(engine:AsyncEngine, chunk:int=1000, **filters):
-    "Chunks of the predictions that have an answer and a text, the oldest first, as they were when the first was read."
-    query = sa.select(predictions).where(predictions.c.user_answered.is_not(None), predictions.c.text.is_not(None), *conditions(**filters)).order_by(predictions.c.id)
-    async with engine.connect() as connection:
-        found = await connection.stream(query, execution_options={"yield_per": chunk})
-        async for rows in found.mappings().partitions(): yield [dict(row) for row in rows]
+    "Chunks of the predictions that have an answer and a text, the oldest first. A reader who is slow holds no connection."
+    last, end = UUID(int=0), new_id(now(), b"\xff" * 10)
+    query = sa.select(predictions).where(predictions.c.user_answered.is_not(None), predictions.c.text.is_not(None), predictions.c.id <= end, *conditions(**filters)).order_by(predictions.c.id).limit(chunk)
+    while True:
+        async with engine.connect() as connection: rows = [dict(row) for row in (await connection.execute(query.where(predictions.c.id > last))).mappings()]
+        if not rows: return
+        yield rows
+        last = rows[-1]["id"]

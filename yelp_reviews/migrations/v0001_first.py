@@ -9,7 +9,7 @@ __all__ = ['revision', 'down_revision', 'text', 'flag', 'utc', 'need', 'make_pre
 import sqlalchemy as sa
 from alembic import op
 
-# %% ../../nbs/09_v0001_first.ipynb #c1122cc3
+# %% ../../nbs/09_v0001_first.ipynb #4ee8962f
 revision, down_revision = "0001", None
 text, flag, utc = sa.String, sa.Boolean, sa.DateTime(timezone=True)
 
@@ -21,7 +21,7 @@ def make_predictions():
         sa.Column("user_answered", flag), sa.Column("answered_at", utc), sa.Column("model_answered", flag, **need), sa.Column("probability", sa.Float, **need),
         sa.Column("mlflow_run_id", text(64)), sa.Column("model_version", text(64)), sa.Column("inference_elapsed", sa.Float, **need), sa.Column("latency", sa.Float, **need),
         sa.Column("tokens", sa.Integer), sa.Column("unknown", sa.Integer), sa.Column("source", text(100), **need), sa.Column("request_id", text(128), **need),
-        sa.Column("key_id", text(16), **need), sa.Column("idempotency_key", text(255)), sa.UniqueConstraint("key_id", "idempotency_key", name="uq_predictions_key_id_idempotency_key"))
+        sa.Column("key_id", text(16), **need), sa.Column("idempotency_key", text(255)), sa.Column("request_sha256", text(64)), sa.UniqueConstraint("key_id", "idempotency_key", name="uq_predictions_key_id_idempotency_key"))
     op.create_index("ix_predictions_model_version_id", "predictions", ["model_version", "id"])
     answered = sa.text("user_answered IS NOT NULL")
     op.create_index("ix_predictions_answered", "predictions", ["id"], postgresql_where=answered, sqlite_where=answered)
