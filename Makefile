@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 COUNT := /^Collecting/ {printf "\r  collected %d", ++n} /^Installing/ {printf "\r  collected %d, installing", n} {fflush()} END {if (n) print ""}
 
-.PHONY: help install up test lab export readme lock clean
+.PHONY: help install up test lab export readme screenshots lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,9 @@ readme:  ## README.md from nbs/index.ipynb
 	$(BIN)/jupyter nbconvert --log-level ERROR --to markdown nbs/index.ipynb --output-dir . --output README \
 		--RegexRemovePreprocessor.patterns='^#\|\s*hide'
 	@awk '/^```/ {open = !open; if (open && $$0 == "```") $$0 = "```python"} 1' README.md > README.tmp && mv README.tmp README.md
+
+screenshots: install  ## docs/img anew, from synthetic reviews, in Debian's Chromium
+	$(BIN)/python docs/screenshots.py
 
 lock:  ## make requirements.lock anew, from settings.ini, in an environment of its own
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -1,5 +1,5 @@
 "What the tests of several processes share: flags, a folder with state of its own, and the command line."
-import json, os, socket, subprocess, sys, time, urllib.request, uuid
+import json, os, signal, socket, subprocess, sys, threading, time, urllib.request, uuid
 from pathlib import Path
 import pytest
 
@@ -26,12 +26,14 @@ def free_port() -> int:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
-def wait_json(url:str, seconds:float=30) -> dict:
-    "The JSON at an address, as soon as it answers."
+def wait_answer(url:str, seconds:float=30) -> bytes:
+    "What is at an address, as soon as it answers."
     for _ in range(int(seconds * 10)):
-        try: return json.load(urllib.request.urlopen(url, timeout=2))
+        try: return urllib.request.urlopen(url, timeout=2).read()
         except OSError: time.sleep(.1)
     raise AssertionError(f"{url} did not answer in {seconds} s")
+
+def wait_json(url:str, seconds:float=30) -> dict: return json.loads(wait_answer(url, seconds))
 
 class Project:
     "A folder with a state and a cache of its own, and the command line run in it."
@@ -68,6 +70,29 @@ def trained(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("trained"))
     project.printed = project.run("train", "--data", "sample", "-p", "limit", "3000", "-p", "bits", "16", "--run-name", "first", "--promote")
     return project
+
+@pytest.fixture(scope="session")
+def artifact(trained) -> str: return str(next((trained.folder / ".yelp").rglob("model.safetensors")))
+
+def new_key(project, scopes: str = "predict,answer,read,admin", limit: str = "1000000/second") -> str:
+    return project.run("keys", "create", "tests", "--scopes", scopes, "--limit", limit).strip()
+
+class Service:
+    "A command of the project that serves, started and ready."
+    def __init__(self, project, *args: str, port: str, ready: str = "/health/ready", **env):
+        self.args, self.project, self.env, self.url = args, project, env, f"http://127.0.0.1:{project.ports[port]}"
+        self.start(ready)
+
+    def start(self, ready: str = "/health/ready"):
+        self.lines, self.errors = [], []
+        self.process = self.project.popen(*self.args, env=self.env, start_new_session=True)
+        for lines, pipe in ((self.lines, self.process.stdout), (self.errors, self.process.stderr)): threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
+        try: wait_answer(f"{self.url}{ready}")
+        except AssertionError: raise AssertionError(f"{self.process.poll()}: {self.errors[-5:] or self.lines[-5:]}") from None
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait(20)
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from conftest import free_port, until, wait_json
+from conftest import Service, free_port, new_key, until
 
 from yelp_reviews.config import get_settings
 from yelp_reviews.sample import generate
@@ -48,32 +48,6 @@ def law_holds(project):
     "The tallies are what counting the rows gives."
     counted = Counter(cell for row in rows_of(project) for cell, _ in cells(row))
     assert dict(counted) == {(t["signal"], t["hour"], t["model_version"], t["bin"], t["answer"]): t["n"] for t in rows_of(project, tallies) if t["n"]}
-
-
-def new_key(project, scopes: str = "predict,answer,read,admin", limit: str = "1000000/second") -> str:
-    return project.run("keys", "create", "tests", "--scopes", scopes, "--limit", limit).strip()
-
-
-class Service:
-    "A command of the project that serves, started and ready."
-    def __init__(self, project, *args: str, port: str, ready: str = "/health/ready", **env):
-        self.args, self.project, self.env, self.url = args, project, env, f"http://127.0.0.1:{project.ports[port]}"
-        self.start(ready)
-
-    def start(self, ready: str = "/health/ready"):
-        self.lines = []
-        self.process = self.project.popen(*self.args, env=self.env, start_new_session=True)
-        threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True).start()
-        try: wait_json(f"{self.url}{ready}")
-        except AssertionError: raise AssertionError(f"{self.process.poll()}: {self.process.stderr.read() if self.process.poll() is not None else self.lines[-5:]}") from None
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        self.process.wait(20)
-
-
-@pytest.fixture(scope="session")
-def artifact(trained) -> str: return str(next((trained.folder / ".yelp").rglob("model.safetensors")))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_up_from_nothing_then_again(project):
     answer = ask(printed)
     assert set(answer) == {"id", "text", "is_positive", "probability", "details"} and answer["is_positive"] == {"user_answered": None, "model_answered": True}
     assert set(answer["details"]) == {"mlflow_run_id", "model_version", "inference_elapsed", "timestamp"} and answer["details"]["model_version"] == "1"
-    assert sorted(listening(project)) == ["mlflow", "proxy", "server"]
+    assert sorted(listening(project)) == ["dashboard", "mlflow", "proxy", "server"]
     assert (project.folder / ".yelp/dashboard.key").stat().st_mode & 0o777 == 0o600
     taken = project.run("up", "--data", "reviews.csv", status=2)
     assert re.fullmatch(r"yelp-reviews: Port \d+ on 127.0.0.1, for MLflow, cannot be used .*\n", taken), taken

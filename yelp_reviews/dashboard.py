@@ -6,10 +6,10 @@
 __all__ = ['running', 'UNSURE', 'EXAMPLES', 'BLUE', 'ORANGE', 'SHARES', 'SIGNAL_NAMES', 'EMPTY', 'PERIODS', 'STYLE', 'Trouble',
            'Client', 'given', 'connect', 'Notice', 'careful', 'soon', 'verdict_of', 'verdict_html', 'shade',
            'shaded_html', 'words_html', 'table_html', 'ReviewBox', 'PredictionTable', 'classify_panel', 'picture',
-           'share_axis', 'some', 'window_names', 'over_time', 'volume', 'calibration_picture', 'drift_picture',
-           'tiles_html', 'confusion_html', 'versions_html', 'dropdown', 'statistics_panel', 'grid', 'models_html',
-           'models_panel', 'predictions_panel', 'read_upload', 'write_results', 'link_html', 'histogram_picture',
-           'batch_panel', 'dashboard']
+           'share_axis', 'some', 'count_to', 'window_names', 'over_time', 'volume', 'calibration_picture',
+           'drift_picture', 'tiles_html', 'confusion_html', 'versions_html', 'dropdown', 'statistics_panel', 'grid',
+           'models_html', 'models_panel', 'predictions_panel', 'read_upload', 'write_results', 'link_html',
+           'histogram_picture', 'batch_panel', 'dashboard']
 
 # %% ../nbs/12_dashboard.ipynb #984da174
 import asyncio, base64, hashlib, io, tempfile, uuid
@@ -244,7 +244,7 @@ def classify_panel(client:Client) -> w.VBox:
     panel.classify, panel.say, panel.result, panel.thanks = classify, say, result, thanks
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #d799f67b
+# %% ../nbs/12_dashboard.ipynb #b4228682
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
 SHARES = [0, .25, .5, .75, 1]
@@ -264,6 +264,11 @@ def share_axis(scale, label:str) -> bqplot.Axis: return bqplot.Axis(scale=scale,
 def some(names:list[str], most:int=5) -> list[str]:
     "A few of the names of an axis, evenly."
     return names[:: -(-len(names) // most)] if names else []
+
+def count_to(axis:bqplot.Axis, most:float):
+    "Whole numbers on an axis of counts."
+    top = 4 * max(1, -(-int(most) // 4))
+    axis.scale.max, axis.tick_values = float(top), [top * k // 4 for k in range(5)]
 
 def window_names(rows:list[dict]) -> list[str]:
     "The starts of windows as a person writes them."
@@ -290,10 +295,12 @@ def volume() -> w.VBox:
     scales = {"x": bqplot.OrdinalScale(), "y": bqplot.LinearScale(min=0.)}
     axis = bqplot.Axis(scale=scales["x"], label="window, UTC")
     bars = bqplot.Bars(x=["–"], y=[0], scales=scales, colors=[BLUE], padding=.2)
-    box = picture("Predictions", [bars], axis, bqplot.Axis(scale=scales["y"], label="predictions", num_ticks=4, tick_format="~s"))
+    counts = bqplot.Axis(scale=scales["y"], label="predictions", tick_format="~s")
+    box = picture("Predictions", [bars], axis, counts)
     def show(found:dict):
         bars.x, bars.y = (names := window_names(found["by_window"])), [r["predictions"] for r in found["by_window"]]
         axis.tick_values = some(names)
+        count_to(counts, max(bars.y, default=0))
         box.caption.value = f"<p class='y-quiet'>{found['predictions']:,} predictions.</p>"
     box.show = show
     return box
@@ -360,11 +367,11 @@ def dropdown(name:str, options, value=None) -> w.Dropdown:
     "A labelled choice."
     return w.Dropdown(description=name, options=options, value=value, style={"description_width": "auto"}, layout=w.Layout(width="auto"))
 
-# %% ../nbs/12_dashboard.ipynb #824aff3d
+# %% ../nbs/12_dashboard.ipynb #4cac9e27
 def statistics_panel(client:Client, seconds:float=30.) -> w.VBox: # seconds: between two refreshes
     "How right the model is, and whether its reviews change."
     notice, head, tables, versions = Notice(), w.HTML(), w.HTML(), {"all": ""}
-    period, window, version = dropdown("Time", PERIODS, 7), dropdown("By", ["hour", "day", "week"], "day"), dropdown("Version", versions, "")
+    period, window, version = dropdown("Time", PERIODS, 7), dropdown("By", ["hour", "day", "week"], "day"), dropdown("Version", list(versions.items()), "")
     button, timer = w.Button(description="Refresh", layout=w.Layout(width="auto")), w.Checkbox(description=f"every {seconds:g} s", value=True, indent=False, layout=w.Layout(width="auto"))
     pictures, drifts = [over_time(), volume(), calibration_picture()], {name: drift_picture(name) for name in SIGNAL_NAMES}
     shown = w.VBox() # filled when it is first seen: a picture that is drawn unseen has no size
@@ -372,8 +379,9 @@ def statistics_panel(client:Client, seconds:float=30.) -> w.VBox: # seconds: bet
     async def refresh():
         since = period.value and (datetime.now().astimezone() - timedelta(days=period.value)).isoformat()
         found = await client.statistics(since=since, model_version=version.value, window=window.value)
-        versions.update({v["model_version"]: v["model_version"] for v in found["by_model_version"] if v["model_version"]})
-        if len(versions) != len(version.options): version.options = list(versions.items())
+        if new := {v["model_version"]: v["model_version"] for v in found["by_model_version"] if v["model_version"] not in (None, *versions)}:
+            versions.update(new)
+            version.options = list(versions.items())
         head.value = tiles_html(found) if found["predictions"] else EMPTY
         shown.layout.display = "" if found["predictions"] else "none"
         if not found["predictions"]: return
@@ -399,7 +407,7 @@ def grid(children) -> w.Box:
     box.add_class("y-grid")
     return box
 
-# %% ../nbs/12_dashboard.ipynb #895fe708
+# %% ../nbs/12_dashboard.ipynb #7383140b
 def models_html(found:dict) -> str:
     "Versions, what serves now, and how it came to that."
     now = next((v for v in found["versions"] if v["serving"]), None)
@@ -414,7 +422,7 @@ def models_html(found:dict) -> str:
 
 def models_panel(client:Client) -> w.VBox:
     "Which model serves, which there are, and how they came."
-    notice, content, button = Notice(), w.HTML(), w.Button(description="Refresh", layout=w.Layout(width="auto"))
+    notice, content, button = Notice(), w.HTML(), w.Button(description="Refresh", layout=w.Layout(width="auto", align_self="flex-start"))
     async def refresh(): content.value = models_html(await client.models())
     refresh = careful(notice, refresh)
     button.on_click(lambda _: soon(refresh()))
@@ -472,24 +480,27 @@ def link_html(name:str, content:bytes) -> str:
     "A link that saves some bytes."
     return f'<p><a class="y-primary" download="{escape(name, quote=True)}" href="data:application/octet-stream;base64,{base64.b64encode(content).decode()}">Download {escape(name)}</a></p>'
 
-# %% ../nbs/12_dashboard.ipynb #d8226863
+# %% ../nbs/12_dashboard.ipynb #09c021f5
 def histogram_picture() -> w.VBox:
     "How the probabilities of a file lie."
     x, y = bqplot.LinearScale(min=0., max=1.), bqplot.LinearScale(min=0.)
     bars = bqplot.Bars(x=np.arange(20) / 20 + .025, y=np.zeros(20), scales={"x": x, "y": y}, colors=[BLUE], padding=.1)
-    box = picture("Probabilities in the file", [bars], share_axis(x, "probability of positive"), bqplot.Axis(scale=y, label="reviews", num_ticks=4))
-    box.show = lambda p: setattr(bars, "y", np.histogram(p, 20, (0, 1))[0])
+    box = picture("Probabilities in the file", [bars], share_axis(x, "probability of positive"), counts := bqplot.Axis(scale=y, label="reviews", tick_format="~s"))
+    def show(probabilities:list[float]):
+        bars.y = np.histogram(probabilities, 20, (0, 1))[0]
+        count_to(counts, bars.y.max())
+    box.show = show
     return box
 
 def batch_panel(client:Client, step:int=100, most:int=20_000) -> w.VBox: # step: reviews in a request; most: characters of a review
     "A file of reviews in, their probabilities out."
     from yelp_reviews.text import tokenize
-    notice, upload = Notice(), w.FileUpload(accept=".csv,.parquet", description="Choose a file", layout=w.Layout(width="auto"))
+    notice, upload = Notice(), w.FileUpload(accept=".csv,.parquet", description="Choose a file", layout=w.Layout(width="auto", align_self="flex-start"))
     bar, result, plot = w.IntProgress(description="Progress", layout=w.Layout(display="none")), w.HTML(), histogram_picture()
-    plot.layout.display = "none"
+    shown = w.VBox() # of the plot, once there is one: a picture that is drawn unseen has no size
 
     async def classify(name:str, content:bytes):
-        result.value, plot.layout.display = "", "none"
+        result.value, shown.children = "", []
         texts, once = await asyncio.to_thread(read_upload, name, content), hashlib.sha256(content).hexdigest()[:16] + uuid.uuid4().hex[:8]
         good = [i for i, text in enumerate(texts) if len(text) <= most and "\0" not in text and tokenize(text)]
         answers, bar.value, bar.max, bar.layout.display = [None] * len(texts), 0, max(1, len(good)), ""
@@ -502,16 +513,16 @@ def batch_panel(client:Client, step:int=100, most:int=20_000) -> w.VBox: # step:
         positive, left = sum(bool(a and a["is_positive"]["model_answered"]) for a in answers), len(texts) - len(good)
         result.value = (f'<p role="status"><b>{len(good):,}</b> reviews: <b>{positive:,}</b> positive, <b>{len(good) - positive:,}</b> negative.{f" {left:,} blank or too long ones have no answer." if left else ""}</p>'
                         + link_html(f"{Path(name).stem}-classified{Path(name).suffix.lower()}", await asyncio.to_thread(write_results, texts, answers, Path(name).suffix.lower())))
-        bar.layout.display, plot.layout.display = "none", ""
+        bar.layout.display, shown.children = "none", [plot] if good else []
         plot.show([a["probability"] for a in answers if a])
 
     send, classify = careful(notice, client.predict_all), careful(notice, classify)
     upload.observe(lambda change: [soon(classify(f["name"], bytes(f["content"]))) for f in change["new"][:1]], "value")
-    panel = w.VBox([w.HTML("<h2>Batch</h2><p>A CSV or Parquet file with a column of reviews, named text or review. Every review is stored as a prediction.</p>"), upload, notice, bar, result, plot])
+    panel = w.VBox([w.HTML("<h2>Batch</h2><p>A CSV or Parquet file with a column of reviews, named text or review. Every review is stored as a prediction.</p>"), upload, notice, bar, result, shown])
     panel.classify, panel.result, panel.notice = classify, result, notice
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #af6896c1
+# %% ../nbs/12_dashboard.ipynb #ed2657c0
 STYLE = """<style>
 .y-page { max-width: 1200px; margin: 0 auto; width: 100% } .y-page h2 { margin: .6em 0 .3em }
 .y-page, .y-page p, .y-page td, .y-page th, .y-page label, .y-page h1, .y-page h2, .y-page h3, .y-page h4, .y-page summary { color: var(--jp-ui-font-color1); line-height: 1.5; white-space: normal }
@@ -523,10 +534,10 @@ STYLE = """<style>
 .y-review { font-size: 1.05em; line-height: 1.9; white-space: pre-wrap; overflow-wrap: anywhere } .y-review span { border-radius: 3px; padding: 1px 0 }
 .y-notice { border-left: 4px solid #d55e00; padding: 6px 12px; background: var(--jp-layout-color2) }
 .y-scroll { overflow-x: auto; width: 100% } .y-table { border-collapse: collapse; width: 100%; margin: 8px 0 } .y-table caption { text-align: left; font-weight: 600; color: var(--jp-ui-font-color1) }
-.y-table td, .y-table th { border-bottom: 1px solid var(--jp-border-color2); padding: 4px 8px; text-align: left; vertical-align: top; overflow-wrap: anywhere; min-width: 70px } .y-table select { color: var(--jp-ui-font-color1); background: var(--jp-layout-color1); font: inherit }
+.y-table td, .y-table th { border-bottom: 1px solid var(--jp-border-color2); padding: 4px 8px; text-align: left; vertical-align: top; overflow-wrap: anywhere; min-width: 70px } .y-table th { overflow-wrap: normal } .y-table select { color: var(--jp-ui-font-color1); background: var(--jp-layout-color1); font: inherit }
 .y-tiles { display: flex; flex-wrap: wrap; gap: 12px } .y-tiles > div { flex: 1 1 180px; border: 1px solid var(--jp-border-color2); border-radius: 6px; padding: 8px 14px } .y-big { font-size: 1.7em; color: var(--jp-ui-font-color1) }
 .y-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 12px; overflow: visible } .y-picture { min-width: 0; overflow: hidden } .y-picture svg text { fill: var(--jp-ui-font-color1) }
-.y-alert { color: #b34700 } .y-watch { color: #8a6100 } .y-page .jupyter-button, .y-page .widget-button { white-space: normal; height: auto; min-height: 30px }
+.y-alert { color: #b34700 } .y-watch { color: #8a6100 } .y-page .lm-TabBar-tabLabel { color: var(--jp-ui-font-color1) } .y-page .jupyter-button, .y-page .widget-button { white-space: normal; height: auto; min-height: 30px }
 @media (prefers-color-scheme: dark) { body[data-voila] .y-alert { color: #ff9a5c } body[data-voila] .y-watch { color: #f0c040 } }
 </style>"""
 

@@ -407,7 +407,7 @@ def add_reading(app:FastAPI, proxy:Proxy):
         if not found: raise missing(id)
         return as_json(stored(found[0], history=[{"is_positive_user_answered": a["user_answered"], "timestamp": a["timestamp"].isoformat(), "source": a["source"]} for a in found[1]]))
 
-# %% ../nbs/11_proxy.ipynb #950b1acb
+# %% ../nbs/11_proxy.ipynb #5481ac16
 async def served_version(proxy:Proxy) -> str:
     "The version that is served now, its reference kept."
     given = await proxy.model.ask("/reference", Reference, method="GET")
@@ -426,7 +426,7 @@ def add_insight(app:FastAPI, proxy:Proxy):
     def models_route():
         "The newest versions in the registry with their metrics and gate, and the history of promotions."
         from yelp_reviews.registry import model_versions, promotions
-        try: return as_json({"versions": model_versions(proxy.settings), "promotions": promotions(proxy.settings), "mlflow": proxy.settings.tracking_uri or None})
+        try: return as_json({"versions": model_versions(proxy.settings), "promotions": promotions(proxy.settings), "mlflow": proxy.settings.tracking_uri or f"http://127.0.0.1:{proxy.settings.mlflow_port}"})
         except Exception as e: raise Refused(503, "Registry away", f"the registry cannot be asked ({type(e).__name__}); try again", {"Retry-After": "5"}) from None
 
     @app.get("/drift", responses=PROBLEMS, tags=["monitoring"], dependencies=[needs("read")])
