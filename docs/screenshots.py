@@ -2,21 +2,30 @@
 
     make screenshots
 """
-import os, random, shutil, signal, subprocess, sys, tempfile, time
+import asyncio, os, random, shutil, signal, subprocess, sys, tempfile, time
+from datetime import timedelta
 from pathlib import Path
-import httpx2
 from playwright.sync_api import sync_playwright
+from yelp_reviews.config import get_settings
+from yelp_reviews.registry import load_model
 from yelp_reviews.sample import generate
+from yelp_reviews.scorer import predict
+from yelp_reviews.store import add_predictions, new_id, now, opened
 
 PORTS = {"MLFLOW": 15000, "SERVER": 18080, "PROXY": 18000, "DASHBOARD": 18866}
 REVIEW = "The soup was lovely and the staff were kind, but we waited an hour and the table was dirty."
 
 
-def fill(key: str):
-    "Predictions with answers, most of them right."
-    choose, client = random.Random(0), httpx2.Client(base_url=f"http://127.0.0.1:{PORTS['PROXY']}", headers={"X-API-Key": key}, timeout=60)
-    for found in client.post("/predictions/batch", json={"texts": [r["text"] for r in generate(900, seed=3)]}).json()["predictions"]:
-        if choose.random() < .4: client.patch(f"/predictions/{found['id']}", json={"is_positive_user_answered": choose.random() < (found["probability"] + .05) / 1.1})
+async def fill(settings):
+    "A week of predictions with answers, most of them right."
+    choose, scorer = random.Random(0), load_model("production", settings)[0]
+    rows = []
+    for review, p in zip(reviews := [r["text"] for r in generate(3000, seed=3)], predict(scorer, reviews)):
+        at = now() - timedelta(hours=choose.random() * 160)
+        answer = choose.random() < (p + .05) / 1.1 if choose.random() < .4 else None
+        rows.append(dict(id=new_id(at), timestamp=at, text=review, text_sha256="0" * 64, user_answered=answer, answered_at=None if answer is None else at, model_answered=bool(p >= .5), probability=float(p), mlflow_run_id=None,
+            model_version="1", inference_elapsed=2e-4, latency=choose.lognormvariate(-6, .4), tokens=len(review.split()), unknown=0, source="screenshots", request_id="-", key_id="-", idempotency_key=None, request_sha256=None))
+    async with opened(settings) as engine: await add_predictions(engine, [rows])
 
 
 def take(page, out: Path, theme: str):
@@ -26,12 +35,12 @@ def take(page, out: Path, theme: str):
     page.get_by_role("button", name="Classify", exact=True).click()
     page.get_by_text("Probability that it is positive").wait_for()
     page.mouse.click(5, 5)
-    page.screenshot(path=out / f"classify-{theme}.png", full_page=True)
+    page.screenshot(path=out / f"classify-{theme}.png")
     page.get_by_role("tab", name="Statistics").click()
-    page.get_by_role("combobox", name="By").select_option("hour")
     page.get_by_text("Grey: validation").first.wait_for()
-    page.wait_for_timeout(2000)
-    page.locator(".lm-TabPanel, .jupyter-widget-tab").first.screenshot(path=out / f"statistics-{theme}.png")
+    page.set_viewport_size({"width": 1200, "height": 1720})
+    page.wait_for_timeout(3000)
+    page.screenshot(path=out / f"statistics-{theme}.png")
 
 
 if __name__ == "__main__":
@@ -43,11 +52,11 @@ if __name__ == "__main__":
         try:
             for line in up.stdout:
                 if "Ctrl-C stops" in line: break
-            fill(Path(folder, "home/dashboard.key").read_text().strip())
+            asyncio.run(fill(get_settings(home=Path(folder, "home"), tracking_uri="", database_url="")))
             time.sleep(5) # kernels that wait for visitors
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-                for theme in ("light", "dark"): take(browser.new_page(viewport={"width": 1200, "height": 760}, color_scheme=theme), out, theme)
+                for theme in ("light", "dark"): take(browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=theme), out, theme)
                 browser.close()
         finally:
             up.send_signal(signal.SIGINT)

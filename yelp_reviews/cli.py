@@ -455,7 +455,7 @@ def revoke_command(id):
     if not re.fullmatch("[0-9a-f]{12}", id) or not with_database(lambda engine: revoke_key(engine, id)): raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
     click.echo(f"Key {id} revoked")
 
-# %% ../nbs/14_cli.ipynb #9f9fc486
+# %% ../nbs/14_cli.ipynb #c6db83f1
 @cli.command("dashboard")
 @click.option("--kernels", type=click.IntRange(0, 64), default=2, show_default=True, help="Kernels that wait for visitors; each takes some 150 MB.")
 @click.option("--idle", type=click.IntRange(10), default=600, show_default=True, help="Seconds after which a kernel without a visitor is ended.")
@@ -471,7 +471,7 @@ def dashboard_command(kernels, idle, host, port):
     click.echo(f"The dashboard is at http://{host}:{port} (Ctrl-C stops it)")
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(beside("apps") / "share"), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     os.environ |= {"YELP_HOME": str(settings.home.resolve()), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} # a kernel runs in the notebook's folder
-    options = {"Voila.ip": host, "Voila.port_retries": 0, "port": port, "template": "yelp", "preheat_kernel": kernels > 0, "pool_size": kernels or 1, "show_tracebacks": False, "strip_sources": True,
+    options = {"Voila.ip": host, "Voila.port_retries": 0, "port": port, "template": "yelp", "preheat_kernel": kernels > 0, "pool_size": kernels or 1, "show_tracebacks": False, "strip_sources": True, "VoilaConfiguration.allow_template_override": "NO", "VoilaConfiguration.allow_theme_override": "NO",
                "MappingKernelManager.cull_idle_timeout": idle, "MappingKernelManager.cull_interval": min(60, idle), "Voila.tornado_settings": '{"websocket_max_message_size": 209715200}'}
     from voila.app import Voila
     Voila.launch_instance([str(beside("apps") / "dashboard.ipynb"), "--no-browser", *(f"--{name}={value}" for name, value in options.items())])

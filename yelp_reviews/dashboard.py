@@ -11,8 +11,8 @@ __all__ = ['running', 'UNSURE', 'EXAMPLES', 'BLUE', 'ORANGE', 'SHARES', 'SIGNAL_
            'models_html', 'models_panel', 'predictions_panel', 'read_upload', 'write_results', 'link_html',
            'histogram_picture', 'batch_panel', 'dashboard']
 
-# %% ../nbs/12_dashboard.ipynb #984da174
-import asyncio, base64, hashlib, io, tempfile, uuid
+# %% ../nbs/12_dashboard.ipynb #dff075dc
+import asyncio, base64, hashlib, io, tempfile, time, uuid
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -157,9 +157,9 @@ def table_html(header:list[str], rows:list[list], caption:str="") -> str:
     body = "".join("<tr>" + "".join(cell("td", value) for value in row) + "</tr>" for row in rows)
     return f'<div class="y-scroll" tabindex="0" role="region" aria-label="{escape(caption or "table")}"><table class="y-table"><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
-# %% ../nbs/12_dashboard.ipynb #e2f5ba8e
+# %% ../nbs/12_dashboard.ipynb #d8ad23d4
 class ReviewBox(anywidget.AnyWidget):
-    "A labelled text area with a counter and a button; sends `{text}` on the button and on Ctrl-Enter."
+    "A labelled text area with a counter and a button; sends `{text}` on the button and on Ctrl-Enter, and a beat while it is shown."
     text = traitlets.Unicode().tag(sync=True)
     most = traitlets.Int(20_000).tag(sync=True) # characters
     _esm = """
@@ -178,6 +178,8 @@ class ReviewBox(anywidget.AnyWidget):
       button.addEventListener("click", send)
       model.on("change:text", () => { if (area.value !== model.get("text")) { area.value = model.get("text"); counted() } })
       row.append(button, count); el.append(label, area, row); el.classList.add("y-box"); counted()
+      const beat = setInterval(() => model.send({ beat: true }), 10000)
+      return () => clearInterval(beat)
     } }"""
 
 # %% ../nbs/12_dashboard.ipynb #b603625f
@@ -208,7 +210,7 @@ class PredictionTable(anywidget.AnyWidget):
       model.on("change:rows", draw); draw()
     } }"""
 
-# %% ../nbs/12_dashboard.ipynb #bc9a8a8e
+# %% ../nbs/12_dashboard.ipynb #7dcd9341
 EXAMPLES = {"a good one": "The soup was lovely, the staff were kind, and we will certainly come back.", "a bad one": "We waited an hour, the food was cold, and nobody said sorry.",
             "a mixed one": "Great view and friendly staff, but the food was bland and far too expensive."}
 
@@ -234,17 +236,20 @@ def classify_panel(client:Client) -> w.VBox:
 
     classify, say = careful(notice, classify), careful(notice, say)
     said = lambda same: (now["answer"]["is_positive"]["model_answered"]) == same
-    box.on_msg(lambda _, content, __: soon(classify(content["text"], uuid.uuid4().hex)))
+    def heard(_, content, __):
+        if "text" in content: soon(classify(content["text"], uuid.uuid4().hex))
+        else: panel.beat = time.monotonic()
+    box.on_msg(heard)
     agree.on_click(lambda _: soon(say(said(True))))
     disagree.on_click(lambda _: soon(say(said(False))))
     undo.on_click(lambda _: soon(say(None)))
     tries = [w.Button(description=f"Try {name}", layout=w.Layout(width="auto")) for name in EXAMPLES]
     for button, text in zip(tries, EXAMPLES.values()): button.on_click(lambda _, text=text: setattr(box, "text", text))
     panel = w.VBox([w.HTML("<h2>Classify</h2>"), box, w.HBox(tries, layout=w.Layout(flex_flow="row wrap")), notice, result, question, told])
-    panel.classify, panel.say, panel.result, panel.thanks = classify, say, result, thanks
+    panel.classify, panel.say, panel.result, panel.thanks, panel.beat = classify, say, result, thanks, 0.
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #b4228682
+# %% ../nbs/12_dashboard.ipynb #f41f143d
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
 SHARES = [0, .25, .5, .75, 1]
@@ -286,7 +291,7 @@ def over_time() -> w.VBox:
         names, line.visible, band.visible = window_names(rows) or ["–"], bool(rows), bool(rows)
         line.x, line.y = names, [r["correctness_rate"] for r in rows] or [0]
         band.x, band.y, axis.tick_values = names, np.array([r["correctness_interval"] for r in rows] or [[0, 0]]).T, some(names)
-        box.caption.value = f"<p class='y-quiet'>{len(rows):,} windows with answers.</p>" if rows else "<p class='y-quiet'>Here will be the share of right verdicts, once somebody has answered.</p>"
+        box.caption.value = f"<p class='y-quiet'>Windows with answers: {len(rows):,}.</p>" if rows else "<p class='y-quiet'>Here will be the share of right verdicts, once somebody has answered.</p>"
     box.show = show
     return box
 
@@ -522,7 +527,7 @@ def batch_panel(client:Client, step:int=100, most:int=20_000) -> w.VBox: # step:
     panel.classify, panel.result, panel.notice = classify, result, notice
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #ed2657c0
+# %% ../nbs/12_dashboard.ipynb #2ac90f9c
 STYLE = """<style>
 .y-page { max-width: 1200px; margin: 0 auto; width: 100% } .y-page h2 { margin: .6em 0 .3em }
 .y-page, .y-page p, .y-page td, .y-page th, .y-page label, .y-page h1, .y-page h2, .y-page h3, .y-page h4, .y-page summary { color: var(--jp-ui-font-color1); line-height: 1.5; white-space: normal }
@@ -550,7 +555,8 @@ def dashboard(client:Client) -> w.VBox:
         panel = tabs.children[change["new"]]
         if hasattr(panel, "refresh"): soon(panel.refresh())
     tabs.observe(opened, "selected_index")
-    soon(statistics.again(lambda: tabs.children[tabs.selected_index] is statistics))
+    here = lambda: time.monotonic() - panels["Classify"].beat < 90 # or a page that was closed would keep its kernel busy
+    soon(statistics.again(lambda: here() and tabs.children[tabs.selected_index] is statistics))
     page = w.VBox([w.HTML(STYLE + "<p>Try the model, tell it what is right, and see how it does.</p>"), tabs])
     page.add_class("y-page")
     return page
