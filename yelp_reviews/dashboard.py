@@ -6,7 +6,7 @@
 __all__ = ['running', 'UNSURE', 'EXAMPLES', 'BLUE', 'ORANGE', 'SHARES', 'SIGNAL_NAMES', 'EMPTY', 'PERIODS', 'STYLE', 'Trouble',
            'Client', 'given', 'connect', 'Notice', 'careful', 'soon', 'verdict_of', 'verdict_html', 'shade',
            'shaded_html', 'words_html', 'table_html', 'ReviewBox', 'PredictionTable', 'classify_panel', 'picture',
-           'share_axis', 'some', 'count_to', 'window_names', 'over_time', 'volume', 'calibration_picture',
+           'share_axis', 'name_some', 'count_to', 'put', 'window_names', 'over_time', 'volume', 'calibration_picture',
            'drift_picture', 'tiles_html', 'confusion_html', 'versions_html', 'dropdown', 'statistics_panel', 'grid',
            'models_html', 'models_panel', 'predictions_panel', 'read_upload', 'write_results', 'link_html',
            'histogram_picture', 'batch_panel', 'dashboard']
@@ -249,7 +249,7 @@ def classify_panel(client:Client) -> w.VBox:
     panel.classify, panel.say, panel.result, panel.thanks, panel.beat = classify, say, result, thanks, 0.
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #f41f143d
+# %% ../nbs/12_dashboard.ipynb #eaf8e0ec
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
 SHARES = [0, .25, .5, .75, 1]
@@ -266,14 +266,21 @@ def picture(title:str, marks:list, x:bqplot.Axis, y:bqplot.Axis) -> w.VBox:
 
 def share_axis(scale, label:str) -> bqplot.Axis: return bqplot.Axis(scale=scale, label=label, tick_values=SHARES, tick_format=".0%")
 
-def some(names:list[str], most:int=5) -> list[str]:
-    "A few of the names of an axis, evenly."
-    return names[:: -(-len(names) // most)] if names else []
+def name_some(axis:bqplot.Axis, names:list[str], most:int=4):
+    "A few of the names of an axis, evenly: there is no room for all."
+    step = max(1, -(-len(names) // most))
+    axis.tick_values = list(range(0, len(names), step))
+    axis.tick_labels = {str(i): names[i] for i in range(0, len(names), step)}
+    axis.scale.min, axis.scale.max = -.7, max(1, len(names)) - .3
 
 def count_to(axis:bqplot.Axis, most:float):
     "Whole numbers on an axis of counts."
     top = 4 * max(1, -(-int(most) // 4))
     axis.scale.max, axis.tick_values = float(top), [top * k // 4 for k in range(5)]
+
+def put(mark:bqplot.Mark, y):
+    "New values of a mark, one a place on the axis, or several rows of them."
+    with mark.hold_sync(): mark.x, mark.y = np.arange(np.shape(y)[-1]), y
 
 def window_names(rows:list[dict]) -> list[str]:
     "The starts of windows as a person writes them."
@@ -281,30 +288,31 @@ def window_names(rows:list[dict]) -> list[str]:
 
 def over_time() -> w.VBox:
     "Correctness over time with its interval."
-    scales = {"x": bqplot.OrdinalScale(), "y": bqplot.LinearScale(min=0., max=1.)}
+    scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0., max=1.)}
     axis = bqplot.Axis(scale=scales["x"], label="window, UTC")
-    band = bqplot.Lines(x=["–"], y=[[0], [0]], scales=scales, colors=[BLUE, BLUE], fill="between", fill_opacities=[.2, .2], opacities=[0, 0])
-    line = bqplot.Lines(x=["–"], y=[0], scales=scales, colors=[BLUE], marker="circle", marker_size=40)
+    band = bqplot.Lines(x=[0], y=[[0], [0]], scales=scales, colors=[BLUE, BLUE], fill="between", fill_opacities=[.2, .2], opacities=[0, 0])
+    line = bqplot.Lines(x=[0], y=[0], scales=scales, colors=[BLUE], marker="circle", marker_size=40)
     box = picture("Correctness over time, with 95 % intervals", [band, line], axis, share_axis(scales["y"], "right"))
     def show(found:dict):
         rows = [r for r in found["by_window"] if r["answered"]]
-        names, line.visible, band.visible = window_names(rows) or ["–"], bool(rows), bool(rows)
-        line.x, line.y = names, [r["correctness_rate"] for r in rows] or [0]
-        band.x, band.y, axis.tick_values = names, np.array([r["correctness_interval"] for r in rows] or [[0, 0]]).T, some(names)
+        line.visible = band.visible = bool(rows)
+        put(line, [r["correctness_rate"] for r in rows] or [0])
+        put(band, np.array([r["correctness_interval"] for r in rows] or [[0, 0]]).T)
+        name_some(axis, window_names(rows))
         box.caption.value = f"<p class='y-quiet'>Windows with answers: {len(rows):,}.</p>" if rows else "<p class='y-quiet'>Here will be the share of right verdicts, once somebody has answered.</p>"
     box.show = show
     return box
 
 def volume() -> w.VBox:
     "Predictions a window."
-    scales = {"x": bqplot.OrdinalScale(), "y": bqplot.LinearScale(min=0.)}
+    scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0.)}
     axis = bqplot.Axis(scale=scales["x"], label="window, UTC")
-    bars = bqplot.Bars(x=["–"], y=[0], scales=scales, colors=[BLUE], padding=.2)
+    bars = bqplot.Bars(x=[0, 1], y=[0, 0], scales=scales, colors=[BLUE], padding=.2)
     counts = bqplot.Axis(scale=scales["y"], label="predictions", tick_format="~s")
     box = picture("Predictions", [bars], axis, counts)
     def show(found:dict):
-        bars.x, bars.y = (names := window_names(found["by_window"])), [r["predictions"] for r in found["by_window"]]
-        axis.tick_values = some(names)
+        put(bars, [*(r["predictions"] for r in found["by_window"]), 0])
+        name_some(axis, window_names(found["by_window"]))
         count_to(counts, max(bars.y, default=0))
         box.caption.value = f"<p class='y-quiet'>{found['predictions']:,} predictions.</p>"
     box.show = show
@@ -323,22 +331,24 @@ def calibration_picture() -> w.VBox:
     box.show = show
     return box
 
-# %% ../nbs/12_dashboard.ipynb #729bfec7
+# %% ../nbs/12_dashboard.ipynb #92173e66
 SIGNAL_NAMES = {"probability": "Probability", "tokens": "Length in words", "unknown": "Unknown words", "positive": "Predicted positive"}
 
 def drift_picture(signal:str) -> w.VBox:
     "A signal's histogram in the last window beside that of the reference."
-    x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0.)
-    bars = bqplot.Bars(x=["–"], y=[[0], [0]], scales={"x": x, "y": y}, colors=["#888888", ORANGE], type="grouped", padding=.1)
-    axis = bqplot.Axis(scale=x, label=SIGNAL_NAMES[signal].lower() + ", from")
-    box = picture(SIGNAL_NAMES[signal], [bars], axis, bqplot.Axis(scale=y, label="share", num_ticks=4, tick_format=".0%"))
+    x, y = bqplot.LinearScale(), bqplot.LinearScale(min=0., max=1.)
+    bars = bqplot.Bars(x=[0, 1], y=[[0, 0], [0, 0]], scales={"x": x, "y": y}, colors=["#888888", ORANGE], type="grouped", padding=.1)
+    axis, shares_axis = bqplot.Axis(scale=x, label=SIGNAL_NAMES[signal].lower() + ", from"), bqplot.Axis(scale=y, label="share", tick_format=".0%")
+    box = picture(SIGNAL_NAMES[signal], [bars], axis, shares_axis)
     def show(found:dict):
         pair = np.array([found["reference"], found["window"]], float)
         used = np.flatnonzero(pair.sum(0)) if pair.sum() else np.arange(1)
         last = int(used[-1]) + 1
         shares, names = pair[:, :last] / np.maximum(pair.sum(1, keepdims=True), 1), [f"{e:g}" for e in np.round(found["edges"][:last], 3)]
-        axis.tick_values = some(names, 6)
-        bars.x, bars.y = names, shares
+        put(bars, np.pad(shares, ((0, 0), (0, 1)))) # a width needs two bars
+        name_some(axis, names, 6)
+        y.max = max(.1, float(np.ceil(10 * shares.max()) / 10))
+        shares_axis.tick_values = [0, y.max / 2, y.max]
         index = "" if found["psi"] is None else f", stability index {found['psi']:.3f}, p {found['p_value']:.2g}"
         box.caption.value = f'<p class="y-quiet"><b class="y-state y-{found["state"].replace(" ", "-")}">{found["state"]}</b>{index}. Grey: validation; orange: now.</p>'
     box.show = show
@@ -527,7 +537,7 @@ def batch_panel(client:Client, step:int=100, most:int=20_000) -> w.VBox: # step:
     panel.classify, panel.result, panel.notice = classify, result, notice
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #2ac90f9c
+# %% ../nbs/12_dashboard.ipynb #b6267c31
 STYLE = """<style>
 .y-page { max-width: 1200px; margin: 0 auto; width: 100% } .y-page h2 { margin: .6em 0 .3em }
 .y-page, .y-page p, .y-page td, .y-page th, .y-page label, .y-page h1, .y-page h2, .y-page h3, .y-page h4, .y-page summary { color: var(--jp-ui-font-color1); line-height: 1.5; white-space: normal }
@@ -542,7 +552,8 @@ STYLE = """<style>
 .y-table td, .y-table th { border-bottom: 1px solid var(--jp-border-color2); padding: 4px 8px; text-align: left; vertical-align: top; overflow-wrap: anywhere; min-width: 70px } .y-table th { overflow-wrap: normal } .y-table select { color: var(--jp-ui-font-color1); background: var(--jp-layout-color1); font: inherit }
 .y-tiles { display: flex; flex-wrap: wrap; gap: 12px } .y-tiles > div { flex: 1 1 180px; border: 1px solid var(--jp-border-color2); border-radius: 6px; padding: 8px 14px } .y-big { font-size: 1.7em; color: var(--jp-ui-font-color1) }
 .y-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 12px; overflow: visible } .y-picture { min-width: 0; overflow: hidden } .y-picture svg text { fill: var(--jp-ui-font-color1) }
-.y-alert { color: #b34700 } .y-watch { color: #8a6100 } .y-page .lm-TabBar-tabLabel { color: var(--jp-ui-font-color1) } .y-page .jupyter-button, .y-page .widget-button { white-space: normal; height: auto; min-height: 30px }
+.y-alert { color: #b34700 } .y-watch { color: #8a6100 } .y-page .lm-TabBar-tabLabel { color: var(--jp-ui-font-color1) } @media (max-width: 760px) { .y-page .lm-TabBar-tab.lm-TabBar-tab { flex: 0 0 auto; min-width: 0; padding: 0 7px; font-size: 12px } }
+.y-table td:nth-child(2) { min-width: 150px } .y-page .jupyter-button, .y-page .widget-button { white-space: normal; height: auto; min-height: 30px }
 @media (prefers-color-scheme: dark) { body[data-voila] .y-alert { color: #ff9a5c } body[data-voila] .y-watch { color: #f0c040 } }
 </style>"""
 
