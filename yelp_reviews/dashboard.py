@@ -249,7 +249,7 @@ def classify_panel(client:Client) -> w.VBox:
     panel.classify, panel.say, panel.result, panel.thanks, panel.beat = classify, say, result, thanks, 0.
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #eaf8e0ec
+# %% ../nbs/12_dashboard.ipynb #8e471561
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
 SHARES = [0, .25, .5, .75, 1]
@@ -286,6 +286,7 @@ def window_names(rows:list[dict]) -> list[str]:
     "The starts of windows as a person writes them."
     return [f"{datetime.fromisoformat(r['start']):%d %b %H:%M}".removesuffix(" 00:00") for r in rows]
 
+# %% ../nbs/12_dashboard.ipynb #12695dd0
 def over_time() -> w.VBox:
     "Correctness over time with its interval."
     scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0., max=1.)}
@@ -318,6 +319,7 @@ def volume() -> w.VBox:
     box.show = show
     return box
 
+# %% ../nbs/12_dashboard.ipynb #460421ee
 def calibration_picture() -> w.VBox:
     "Do probabilities mean what they say?"
     scales = {"x": bqplot.LinearScale(min=0., max=1.), "y": bqplot.LinearScale(min=0., max=1.)}

@@ -7,12 +7,12 @@ __all__ = ['OPEN', 'SAFE_HEADERS', 'IdempotencyKey', 'PROBLEMS', 'Version', 'Mom
            'NewPredictions', 'Answer', 'Positive', 'Details', 'GivenAnswer', 'StoredPrediction', 'Status',
            'PredictionRow', 'PredictionPage', 'stored', 'listed', 'digest', 'row_of', 'Breaker', 'ModelServer',
            'given_key', 'database_problem', 'too_often', 'Gatekeeper', 'require_scope', 'needs', 'ProxyMetrics',
-           'log_prediction', 'log_answer', 'Proxy', 'created', 'check_texts', 'add_writing', 'missing', 'in_range',
-           'begun', 'as_jsonl', 'as_parquet', 'add_reading', 'served_version', 'add_insight', 'state_of',
-           'check_schema', 'add_proxy_health', 'watch_drift', 'keep_watching', 'running_proxy', 'create_proxy',
-           'build_proxy']
+           'log_prediction', 'log_answer', 'Proxy', 'created', 'check_texts', 'add_predicting', 'add_answering',
+           'missing', 'in_range', 'begun', 'as_jsonl', 'as_parquet', 'add_reading', 'served_version', 'add_insight',
+           'state_of', 'check_schema', 'add_proxy_health', 'watch_drift', 'keep_watching', 'running_proxy',
+           'create_proxy', 'build_proxy']
 
-# %% ../nbs/11_proxy.ipynb #f56dbd87
+# %% ../nbs/11_proxy.ipynb #d0d00aac
 import asyncio, hashlib, io, math, random, re, time
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
@@ -31,10 +31,10 @@ from .config import Settings, UserError, get_settings
 from .follow import forget_dead_workers
 from .keys import SCOPES, Keys, Limits
 from .monitoring import STATES, changed_states, drift, keep_reference, statistics
-from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Prediction, Predictions, Reference, Refused, add_errors, add_metrics, as_json, encode, log_event, serving
+from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Prediction, Predictions, Reference, Refused, add_errors, add_life, add_metrics, as_json, encode, log_event, serving
 from .store import HEAD, KeyUsed, Together, add_predictions, answered_rows, database_away, erase, history, new_id, now, open_engine, page, revision_now, set_answer
 
-# %% ../nbs/11_proxy.ipynb #fb6dcb13
+# %% ../nbs/11_proxy.ipynb #f9c8ffd3
 class NewPrediction(BaseModel):
     "A review, and perhaps what a person says of it."
     text: str = Field(examples=["The soup was lovely and the staff were kind."])
@@ -67,6 +67,7 @@ class GivenAnswer(BaseModel):
     timestamp: datetime
     source: str
 
+# %% ../nbs/11_proxy.ipynb #f8c46d67
 class StoredPrediction(BaseModel):
     "A prediction as it is kept; `explanation` and `bias` as the model server gives them, when they are asked for."
     id: UUID
@@ -286,7 +287,7 @@ class Proxy:
         correct = log_answer(row, source, request_id)
         self.metrics.of("answers", row["model_version"] or "", {True: "yes", False: "no", None: "withdrawn"}[correct]).inc()
 
-# %% ../nbs/11_proxy.ipynb #367601aa
+# %% ../nbs/11_proxy.ipynb #97b06dc2
 IdempotencyKey = Annotated[str|None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="any word of up to 200 characters; the same request with the same one is stored once")]
 PROBLEMS = SERVER_PROBLEMS | {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in
             {401: "No valid key", 403: "Scope missing", 404: "No such prediction", 429: "Limit spent"}.items()}
@@ -303,8 +304,9 @@ def check_texts(texts:list[str]):
     for i, text in enumerate(texts):
         if "\0" in text: raise Refused(422, "Broken text", f"text{f's.{i}' if len(texts) > 1 else ''} holds a NUL character; leave it out")
 
-def add_writing(app:FastAPI, proxy:Proxy):
-    "Routes that store predictions and answers."
+# %% ../nbs/11_proxy.ipynb #512a9079
+def add_predicting(app:FastAPI, proxy:Proxy):
+    "Routes that store predictions."
     @app.post("/predictions", status_code=201, response_model=StoredPrediction, responses=PROBLEMS, tags=["predictions"])
     async def predict_route(given:NewPrediction, request:Request, key:dict=needs("predict"), idempotency_key:IdempotencyKey=None):
         "Predict, and keep it. An answer that comes along needs the scope `answer` too."
@@ -327,6 +329,9 @@ def add_writing(app:FastAPI, proxy:Proxy):
         kept, replayed = await proxy.keep(rows)
         return created(kept, replayed, {"predictions": [stored(row) | {"text": text} for row, text in zip(kept, given.texts)]})
 
+# %% ../nbs/11_proxy.ipynb #5976792b
+def add_answering(app:FastAPI, proxy:Proxy):
+    "Routes that store answers, and erase."
     @app.patch("/predictions/{id}", response_model=StoredPrediction, responses=PROBLEMS, tags=["predictions"])
     async def answer_route(id:UUID, given:Answer, request:Request, key:dict=needs("answer")):
         "Say what is right, change it, or take it back; every answer is kept."
@@ -343,7 +348,7 @@ def add_writing(app:FastAPI, proxy:Proxy):
 
 def missing(id:UUID) -> Refused: return Refused(404, "Not found", f"there is no prediction {id}; it may have been erased")
 
-# %% ../nbs/11_proxy.ipynb #a10a8db8
+# %% ../nbs/11_proxy.ipynb #bb6339c5
 def in_range(at:datetime) -> datetime:
     "A time, UTC if it does not say; raises ValueError for one that no prediction can have."
     if not 1970 < at.year < 9999: raise ValueError("lies outside the years 1971 to 9998")
@@ -384,6 +389,7 @@ async def as_parquet(chunks):
             yield drain()
     yield drain()
 
+# %% ../nbs/11_proxy.ipynb #eba647d8
 def add_reading(app:FastAPI, proxy:Proxy):
     "Routes that read predictions."
     @app.get("/predictions", response_model=PredictionPage, responses=PROBLEMS, tags=["predictions"], dependencies=[needs("read")])
@@ -434,7 +440,7 @@ def add_insight(app:FastAPI, proxy:Proxy):
         "The last hours of a version, the one served now if not given, against the reviews it was validated on."
         return as_json(await drift(proxy.engine, proxy.settings, await served_version(proxy) if model_version is None else model_version, until))
 
-# %% ../nbs/11_proxy.ipynb #f7eb51d2
+# %% ../nbs/11_proxy.ipynb #f7aecbf0
 async def state_of(doing) -> str:
     "`ok`, or what kind of failure it is."
     try:
@@ -449,12 +455,6 @@ async def check_schema(proxy:Proxy):
 
 def add_proxy_health(app:FastAPI, proxy:Proxy):
     "Routes that say how the proxy is."
-    @app.get("/ping", tags=["health"])
-    async def ping(): return {"ping": "pong"}
-
-    @app.get("/health/live", tags=["health"])
-    async def live(): return {"status": "live"}
-
     @app.get("/health/ready", tags=["health"], responses=PROBLEMS)
     async def ready():
         if proxy.draining: raise Refused(503, "Draining", "this proxy is about to stop; ask another", {"Retry-After": "1"})
@@ -485,7 +485,7 @@ async def keep_watching(proxy:Proxy):
         except Exception as e: log_event("drift_not_seen", reason=(e.detail if isinstance(e, Refused) else type(e).__name__))
         await asyncio.sleep(proxy.settings.drift_seconds * random.uniform(.9, 1.1))
 
-# %% ../nbs/11_proxy.ipynb #9af5e316
+# %% ../nbs/11_proxy.ipynb #6dd8ce98
 def running_proxy(proxy:Proxy):
     "The application's lifespan: drain on SIGTERM, the pool, the look-out for drift."
     @asynccontextmanager
@@ -506,7 +506,8 @@ def create_proxy(settings:Settings|None=None) -> FastAPI:
     app = FastAPI(title="Yelp reviews: proxy", version=version("yelp-reviews"), lifespan=running_proxy(proxy), redirect_slashes=False, docs_url=None, redoc_url=None)
     app.state.proxy = proxy
     add_errors(app)
-    for add in (add_writing, add_reading, add_insight, add_proxy_health): add(app, proxy)
+    add_life(app)
+    for add in (add_predicting, add_answering, add_reading, add_insight, add_proxy_health): add(app, proxy)
     add_metrics(app, proxy.metrics, dependencies=[needs("read")], responses=PROBLEMS)
 
     async def away(request:Request, e:Exception):

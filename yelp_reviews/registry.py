@@ -101,7 +101,7 @@ def resolve(
         raise UserError(f"{model} has no version {name!r} at {mlflow_uri(settings)}; train one with `yelp-reviews train`, then `yelp-reviews promote`")
     return ModelRef(f"models:/{model}/{found.version}", str(found.version), found.run_id)
 
-# %% ../nbs/07_registry.ipynb #361ef6bb
+# %% ../nbs/07_registry.ipynb #c178504d
 def latest_version(settings:Settings) -> str:
     "The newest registered version; raises `UserError` if there is none."
     versions = registry_client(settings).search_model_versions(f"name='{settings.model_name}'")
@@ -126,6 +126,7 @@ def run_facts(client, run_id:str|None) -> tuple[dict[str, float], str|None]:
     except (MlflowException, TypeError): return {}, None
     return run.metrics, run.tags.get("data_fingerprint")
 
+# %% ../nbs/07_registry.ipynb #c6d4b165
 def promote(
     ref:str|None, # version number, alias, models:/…, or None for the newest version
     settings:Settings,
@@ -142,6 +143,7 @@ def promote(
     client.set_registered_model_tag(settings.model_name, f"promoted {at}", f"{found.version} {before.version if before else ''}".strip())
     return found
 
+# %% ../nbs/07_registry.ipynb #eb9d8e25
 def promotions(settings:Settings) -> list[dict]:
     "Each move of the alias, the newest first: `at`, `version`, `before`, and whether it went back to a version that had been in service."
     found, seen, models = [], set(), registry_client(settings).search_registered_models(f"name='{settings.model_name}'")

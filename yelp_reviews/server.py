@@ -6,7 +6,7 @@
 __all__ = ['PROBLEMS', 'encode', 'quoted', 'REQUEST_ID', 'QUIET', 'PredictRequest', 'BatchRequest', 'Contribution', 'Words',
            'Details', 'Prediction', 'Predictions', 'Histogram', 'Reference', 'Model', 'warmed', 'Served', 'HTTPMetrics',
            'Metrics', 'problem', 'Refused', 'check_text', 'validation_detail', 'log_event', 'write_line', 'too_large',
-           'limited', 'Guard', 'add_errors', 'require_model', 'describe', 'add_health', 'add_metrics',
+           'limited', 'Guard', 'add_errors', 'require_model', 'describe', 'add_life', 'add_health', 'add_metrics',
            'add_experiments', 'predict_with', 'answer_one', 'predict_batch', 'count_words', 'as_json', 'Direct',
            'serving', 'create_app']
 
@@ -306,21 +306,23 @@ def require_model(served:Served) -> Model:
     if not served.model: raise Refused(503, "Not ready", "no model is loaded yet; try again soon", {"Retry-After": "1"})
     return served.model
 
-# %% ../nbs/08_server.ipynb #5e63f495
+# %% ../nbs/08_server.ipynb #bbc26eb7
 def describe(model:Model) -> dict:
     "Which model it is, from its artifact."
     info = model.scorer.info
     return {"model_version": model.ref.version, "mlflow_run_id": model.run_id, "artifact_sha256": model.ref.digest, "n_grams": model.scorer.n_grams,
             "data_fingerprint": info.get("fingerprint"), "synthetic": info.get("synthetic"), "encoder": model.scorer.encoder is not None}
 
-def add_health(app:FastAPI, served:Served):
-    "Routes that say how the server is and which model it has."
+def add_life(app:FastAPI):
+    "Routes that say that a server is there."
     @app.get("/ping", tags=["health"])
     async def ping(): return {"ping": "pong"}
 
     @app.get("/health/live", tags=["health"])
     async def live(): return {"status": "live"}
 
+def add_health(app:FastAPI, served:Served):
+    "Routes that say how the server is and which model it has."
     @app.get("/health/ready", tags=["health"], responses=PROBLEMS)
     async def ready():
         if served.draining: raise Refused(503, "Draining", "this server is about to stop; ask another", {"Retry-After": "1"})
@@ -447,7 +449,7 @@ def serving(served:Served, settings:Settings, background=None):
         if background: background.stop()
     return lifespan
 
-# %% ../nbs/08_server.ipynb #c111d5ff
+# %% ../nbs/08_server.ipynb #3e781605
 def create_app(
     served:Served, # the models in service
     settings:Settings|None=None, # for the limits
@@ -458,6 +460,7 @@ def create_app(
     app = FastAPI(title="Yelp reviews: model server", version=version("yelp-reviews"), lifespan=serving(served, settings, background), redirect_slashes=False)
     app.state.metrics = metrics
     add_errors(app)
+    add_life(app)
     add_health(app, served)
     add_metrics(app, metrics)
     add_experiments(app, served, metrics)

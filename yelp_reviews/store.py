@@ -168,7 +168,7 @@ async def opened(settings:Settings):
         raise UserError(f"The database at {engine.url.render_as_string(hide_password=True)} cannot be asked ({str(getattr(e, 'orig', e))[:150]}); is it running?") from None
     finally: await engine.dispose()
 
-# %% ../nbs/09_store.ipynb #32584609
+# %% ../nbs/09_store.ipynb #e55ebceb
 LOCK = 7_237_113 # any number, the same for every worker
 
 def migrate_to(connection:sa.Connection, target:str): # a revision, `head` or `base`
@@ -187,6 +187,7 @@ def migrate_to(connection:sa.Connection, target:str): # a revision, `head` or `b
             environment.run_migrations()
     except CommandError as e: raise UserError(f"The database cannot be migrated to {target} ({str(e)[:150]}); was it made by a newer version of yelp-reviews?") from None
 
+# %% ../nbs/09_store.ipynb #e18c79aa
 def revision_of(connection:sa.Connection) -> str|None:
     "The revision that a database is at, None for an empty one."
     from alembic.migration import MigrationContext
@@ -272,7 +273,7 @@ class Together:
             return [(await self.results([item]))[0] for item in items]
         except Exception as e: return [e] * len(items)
 
-# %% ../nbs/09_store.ipynb #50591613
+# %% ../nbs/09_store.ipynb #4b23bd1c
 async def retried(do):
     "The result of an async function that may be called again, once more if its connection had been closed."
     try: return await do()
@@ -292,6 +293,7 @@ async def stored_already(connection:AsyncConnection, rows:list[dict]) -> dict:
     found = [dict(row) for row in (await connection.execute(sa.select(predictions).where(same))).mappings()]
     return {row["id"]: row for row in found} | {key_of(row): row for row in found if key_of(row)}
 
+# %% ../nbs/09_store.ipynb #dde6dd18
 def judged(group:list[dict], known:dict) -> list[dict]|KeyUsed:
     "The rows of one request as they will be stored: its own, or those of the same request before."
     found = [known.get(row["id"]) or known.get(key_of(row)) for row in group]
@@ -318,6 +320,7 @@ async def add_predictions(
         if (results := await retried(lambda: add(again == 0))) is not None: return results
     raise TimeoutError("other requests with the same idempotency keys were always faster")
 
+# %% ../nbs/09_store.ipynb #83248773
 async def insert_all(connection:AsyncConnection, new:list[dict]) -> int:
     "Insert predictions with their answers and counts; returns how many were not there before."
     done = len((await connection.execute(upsert(connection, predictions).on_conflict_do_nothing().returning(predictions.c.id), new)).all())
