@@ -62,10 +62,10 @@ FILL = """
 INSERT INTO predictions SELECT gen_random_uuid(), now() - i * interval '{step} seconds', NULL, repeat('0', 64), CASE WHEN i % 5 = 0 THEN i % 3 > 0 END, NULL, i % 10 > 3, (i % 1000) / 1000.0,
        'abc', (1 + i % 3)::text, .0001, .002 + (i % 50) / 1e4, 50, i % 4, 'benchmark', 'r', 'k', NULL FROM generate_series(1, {rows}) i;
 INSERT INTO tallies SELECT signal, hour, version, bin, answer, n, n * .5 FROM (
-  SELECT 'probability' AS signal, (extract(epoch FROM timestamp) / 3600)::int AS hour, model_version AS version, least(19, (probability * 20)::int)::smallint AS bin, coalesce(user_answered::int, -1)::smallint AS answer, count(*) AS n FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'latency', (extract(epoch FROM timestamp) / 3600)::int, model_version, (60 + (latency * 1e4)::int % 60)::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'tokens', (extract(epoch FROM timestamp) / 3600)::int, model_version, 5, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'unknown', (extract(epoch FROM timestamp) / 3600)::int, model_version, unknown::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5) t;
+  SELECT 'probability' AS signal, floor(extract(epoch FROM timestamp) / 3600)::int AS hour, model_version AS version, least(19, floor(probability * 20)::int)::smallint AS bin, coalesce(user_answered::int, -1)::smallint AS answer, count(*) AS n FROM predictions GROUP BY 1, 2, 3, 4, 5
+  UNION ALL SELECT 'latency', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, (60 + (latency * 1e4)::int % 60)::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
+  UNION ALL SELECT 'tokens', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, 5, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
+  UNION ALL SELECT 'unknown', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, unknown::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5) t;
 ANALYZE;
 """
 

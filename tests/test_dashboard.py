@@ -82,9 +82,9 @@ def visit(stack, browser):
     "A function that opens the page as a new visitor; at the end: nothing came from elsewhere, nothing ran that should not, no error was logged."
     opened = []
 
-    def visit(width: int = 1440, dark: bool = False, calm: bool = True):
+    def visit(width: int = 1440, dark: bool = False):
         page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light").new_page()
-        page.elsewhere, page.errors, page.calm = [], [], calm
+        page.elsewhere, page.errors = [], []
         page.on("request", lambda r: None if r.url.startswith((stack.url, stack.url.replace("http", "ws"), "data:", "blob:")) else page.elsewhere.append(r.url))
         page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
         page.on("dialog", lambda d: page.errors.append(f"dialog {d.message}"))
@@ -95,7 +95,7 @@ def visit(stack, browser):
     yield visit
     for page in opened:
         assert page.evaluate("window.hit") is None and page.elsewhere == []
-        assert not page.calm or page.errors == []
+        assert page.errors == []
         assert "import" not in page.inner_text("body") and "Traceback" not in page.inner_text("body")
         page.context.close()
 

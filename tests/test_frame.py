@@ -97,7 +97,7 @@ def test_wheel_installs_and_serves_without_torch(tmp_path, trained):
     "The wheel in an empty environment, with [serve]: no torch, no Jupyter; it predicts and serves an artifact."
     subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
-    assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml"} <= set(zipfile.ZipFile(wheel).namelist())
+    assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml", "yelp_reviews/apps/dashboard.ipynb", "yelp_reviews/apps/share/voila/templates/yelp/index.html.j2", "yelp_reviews/migrations/v0001_first.py"} <= set(zipfile.ZipFile(wheel).namelist())
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python, command = tmp_path / "venv/bin/python", str(tmp_path / "venv/bin/yelp-reviews")
     subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[serve]"], check=True, timeout=250)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SPLITS', 'Port', 'Name', 'RANGES', 'CHOICES', 'MLFLOW_DEFAULTS', 'UserError', 'Settings', 'get_settings',
            'memory_bytes', 'check_recipe', 'cache_dir', 'mlflow_uri', 'use_mlflow', 'use_experiment', 'into_cache',
-           'replacing', 'sha256', 'ordered_map', 'wilson']
+           'replacing', 'sha256', 'ordered_map', 'local_url', 'wilson']
 
 # %% ../nbs/00_config.ipynb #842a62a8
 import hashlib, logging, math, os, shutil, tempfile
@@ -184,6 +184,11 @@ def ordered_map(
             if len(waiting) > threads: yield waiting.popleft().result()
         while waiting: yield waiting.popleft().result()
     if failed: raise failed
+
+# %% ../nbs/00_config.ipynb #7d5e95b3
+def local_url(settings:Settings, port:int) -> str:
+    "Where a service of this machine answers."
+    return f"http://{settings.host.replace('0.0.0.0', '127.0.0.1')}:{port}"
 
 # %% ../nbs/00_config.ipynb #b925fc75
 def wilson(

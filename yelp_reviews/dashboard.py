@@ -11,7 +11,7 @@ __all__ = ['running', 'UNSURE', 'EXAMPLES', 'BLUE', 'ORANGE', 'SHARES', 'SIGNAL_
            'models_html', 'models_panel', 'predictions_panel', 'read_upload', 'write_results', 'link_html',
            'histogram_picture', 'batch_panel', 'dashboard']
 
-# %% ../nbs/12_dashboard.ipynb #dff075dc
+# %% ../nbs/12_dashboard.ipynb #c8493e41
 import asyncio, base64, hashlib, io, tempfile, time, uuid
 from datetime import datetime, timedelta
 from html import escape
@@ -19,9 +19,9 @@ from pathlib import Path
 import anywidget, bqplot, httpx2, traitlets
 import ipywidgets as w
 import numpy as np
-from .config import Settings, UserError, get_settings
+from .config import Settings, UserError, get_settings, local_url
 
-# %% ../nbs/12_dashboard.ipynb #1f289c0f
+# %% ../nbs/12_dashboard.ipynb #2fb06d1a
 class Trouble(Exception):
     "What a visitor is told. `wait`: seconds until it may be tried again, None if that is no use."
     def __init__(self, message:str, wait:float|None=None):
@@ -37,11 +37,13 @@ class Client:
         "The content of an answer; raises `Trouble`."
         try: answer = self.http.request(method, path, **request)
         except httpx2.HTTPError: raise Trouble("The service cannot be reached at the moment. This page goes on by itself as soon as it is back.", 2.) from None
-        if answer.is_success: return answer.json()
+        try:
+            if answer.is_success: return answer.json()
+        except ValueError: raise Trouble("The service answered something that is no answer.", 5.) from None
         try: said = str(answer.json()["detail"])
         except (ValueError, KeyError, TypeError): said = f"it answered {answer.status_code}"
         if answer.status_code == 401: raise Trouble("The service does not accept this page's key. Whoever runs it can set another with YELP_API_KEY.")
-        if answer.status_code in (429, 503): raise Trouble(f"The service asks to wait: {said}.", min(30., float(answer.headers.get("retry-after", 2))))
+        if answer.status_code in (429, 503): raise Trouble(f"The service asks to wait: {said}.", min(30., float(wait) if (wait := answer.headers.get("retry-after", "")).isdigit() else 2.))
         raise Trouble(f"That did not work: {said}.")
 
     async def ask(self, method:str, path:str, **request):
@@ -67,9 +69,9 @@ def connect(settings:Settings) -> Client:
     path = settings.home / "dashboard.key"
     key = settings.api_key.get_secret_value() or (path.read_text().strip() if path.exists() else "")
     if not key: raise UserError("The dashboard has no key; set YELP_API_KEY to one that `yelp-reviews keys create dashboard --scopes predict,answer,read` made")
-    return Client(settings.proxy_url or f"http://127.0.0.1:{settings.proxy_port}", key)
+    return Client(settings.proxy_url or local_url(settings, settings.proxy_port), key)
 
-# %% ../nbs/12_dashboard.ipynb #933461a9
+# %% ../nbs/12_dashboard.ipynb #f94e8966
 class Notice(w.HBox):
     "One sentence about trouble, and a button to try again; nothing while all is well."
     def __init__(self):
@@ -92,12 +94,15 @@ class Notice(w.HBox):
 
 def careful(notice:Notice, do):
     "An async function as one that tells trouble in a notice and tries again while that may help."
-    newest = 0
+    newest, turn = 0, asyncio.Lock()
     async def run(*given):
         nonlocal newest
         newest = mine = newest + 1
         while mine == newest:
-            try: result = await do(*given)
+            try:
+                async with turn: # one after the other, or a slow old answer would come after a new one
+                    if mine != newest: return
+                    result = await do(*given)
             except Trouble as e:
                 if mine != newest: return
                 notice.say(e)
@@ -210,7 +215,7 @@ class PredictionTable(anywidget.AnyWidget):
       model.on("change:rows", draw); draw()
     } }"""
 
-# %% ../nbs/12_dashboard.ipynb #7dcd9341
+# %% ../nbs/12_dashboard.ipynb #198aaf86
 EXAMPLES = {"a good one": "The soup was lovely, the staff were kind, and we will certainly come back.", "a bad one": "We waited an hour, the food was cold, and nobody said sorry.",
             "a mixed one": "Great view and friendly staff, but the food was bland and far too expensive."}
 
@@ -229,20 +234,21 @@ def classify_panel(client:Client) -> w.VBox:
         agree.description, disagree.description = f"Agree: it is {right}", f"Disagree: it is {'negative' if right == 'positive' else 'positive'}"
         question.layout.display, told.layout.display = "", "none"
 
-    async def say(positive:bool|None):
-        await client.answer(now["answer"]["id"], positive)
+    async def say(id:str, positive:bool|None):
+        await client.answer(id, positive)
+        if now["answer"]["id"] != id: return # another review is on the page by now
         thanks.value = f'<p role="status">Thank you. Stored: the review is {"positive" if positive else "negative"}.</p>'
         question.layout.display, told.layout.display = ("", "none") if positive is None else ("none", "")
 
     classify, say = careful(notice, classify), careful(notice, say)
-    said = lambda same: (now["answer"]["is_positive"]["model_answered"]) == same
+    def pressed(agrees:bool|None): # None: undo
+        answer = now["answer"]
+        soon(say(answer["id"], None if agrees is None else answer["is_positive"]["model_answered"] == agrees))
     def heard(_, content, __):
         if "text" in content: soon(classify(content["text"], uuid.uuid4().hex))
         else: panel.beat = time.monotonic()
     box.on_msg(heard)
-    agree.on_click(lambda _: soon(say(said(True))))
-    disagree.on_click(lambda _: soon(say(said(False))))
-    undo.on_click(lambda _: soon(say(None)))
+    for button, agrees in ((agree, True), (disagree, False), (undo, None)): button.on_click(lambda _, agrees=agrees: pressed(agrees))
     tries = [w.Button(description=f"Try {name}", layout=w.Layout(width="auto")) for name in EXAMPLES]
     for button, text in zip(tries, EXAMPLES.values()): button.on_click(lambda _, text=text: setattr(box, "text", text))
     panel = w.VBox([w.HTML("<h2>Classify</h2>"), box, w.HBox(tries, layout=w.Layout(flex_flow="row wrap")), notice, result, question, told])
@@ -447,7 +453,7 @@ def models_panel(client:Client) -> w.VBox:
     panel.refresh, panel.content = refresh, content
     return panel
 
-# %% ../nbs/12_dashboard.ipynb #c4851033
+# %% ../nbs/12_dashboard.ipynb #2bcfdc5f
 def predictions_panel(client:Client, size:int=20) -> w.VBox: # size: rows of a page
     "What was predicted, page by page; an answer is corrected in its row."
     notice, table, cursors = Notice(), PredictionTable(), [None]
@@ -460,7 +466,8 @@ def predictions_panel(client:Client, size:int=20) -> w.VBox: # size: rows of a p
         table.rows, panel.following = found["predictions"], found["next_cursor"]
         newer.disabled, older.disabled = len(cursors) == 1, not panel.following
 
-    refresh, correct = careful(notice, refresh), careful(notice, client.answer)
+    refresh, rows = careful(notice, refresh), {} # a correction of one row does not end that of another
+    correct = lambda id, answer: rows.setdefault(id, careful(notice, client.answer))(id, answer)
     def turn(where): # to the first page, an older one, a newer one
         cursors[:] = {"first": [None], "older": [*cursors, panel.following], "newer": cursors[:-1] or [None]}[where]
         soon(refresh())
@@ -497,7 +504,7 @@ def link_html(name:str, content:bytes) -> str:
     "A link that saves some bytes."
     return f'<p><a class="y-primary" download="{escape(name, quote=True)}" href="data:application/octet-stream;base64,{base64.b64encode(content).decode()}">Download {escape(name)}</a></p>'
 
-# %% ../nbs/12_dashboard.ipynb #09c021f5
+# %% ../nbs/12_dashboard.ipynb #bef4694c
 def histogram_picture() -> w.VBox:
     "How the probabilities of a file lie."
     x, y = bqplot.LinearScale(min=0., max=1.), bqplot.LinearScale(min=0.)
@@ -521,12 +528,13 @@ def batch_panel(client:Client, step:int=100, most:int=20_000) -> w.VBox: # step:
         texts, once = await asyncio.to_thread(read_upload, name, content), hashlib.sha256(content).hexdigest()[:16] + uuid.uuid4().hex[:8]
         good = [i for i, text in enumerate(texts) if len(text) <= most and "\0" not in text and tokenize(text)]
         answers, bar.value, bar.max, bar.layout.display = [None] * len(texts), 0, max(1, len(good)), ""
-        for at in range(0, len(good), step):
-            some = good[at:at + step]
-            found = await send([texts[i] for i in some], f"{once}-{at}")
+        while bar.value < len(good):
+            some, size = good[bar.value:bar.value + step], 0
+            some = [i for i in some if (size := size + len(texts[i])) < 200_000 or i == some[0]] # a request has a limit of bytes
+            found = await send([texts[i] for i in some], f"{once}-{bar.value}")
             if found is None: return setattr(bar.layout, "display", "none") # the notice says why
             for i, answer in zip(some, found): answers[i] = answer
-            bar.value = at + len(some)
+            bar.value += len(some)
         positive, left = sum(bool(a and a["is_positive"]["model_answered"]) for a in answers), len(texts) - len(good)
         result.value = (f'<p role="status"><b>{len(good):,}</b> reviews: <b>{positive:,}</b> positive, <b>{len(good) - positive:,}</b> negative.{f" {left:,} blank or too long ones have no answer." if left else ""}</p>'
                         + link_html(f"{Path(name).stem}-classified{Path(name).suffix.lower()}", await asyncio.to_thread(write_results, texts, answers, Path(name).suffix.lower())))

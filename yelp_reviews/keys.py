@@ -6,8 +6,8 @@
 __all__ = ['SCOPES', 'REMEMBER', 'KEY', 'NOBODY', 'key_hash', 'read_limit', 'create_key', 'list_keys', 'revoke_key', 'Keys',
            'DatabaseCounters', 'Limits']
 
-# %% ../nbs/10_keys.ipynb #e136fa90
-import hashlib, hmac, math, re, secrets, time
+# %% ../nbs/10_keys.ipynb #1e24ca21
+import hashlib, hmac, re, secrets, time
 from functools import lru_cache
 import limits
 import sqlalchemy as sa
@@ -123,16 +123,19 @@ class DatabaseCounters(Storage):
     async def delete(self, *which):
         async with writing(self.engine) as connection: await connection.execute(sa.delete(rate_counts).where(*which))
 
-# %% ../nbs/10_keys.ipynb #7d2c1c64
+# %% ../nbs/10_keys.ipynb #7b025732
 class Limits:
     "How often each key may ask."
     def __init__(self, engine:AsyncEngine, settings:Settings):
         self.limiter, self.otherwise, self.read = FixedWindowRateLimiter(DatabaseCounters(engine)), settings.rate_limit, lru_cache(1000)(read_limit)
         self.read(self.otherwise)
 
+    def too_small(self, key:dict, cost:int) -> bool:
+        "Could so many requests never pass at once?"
+        return cost > self.read(key["rate_limit"] or self.otherwise).amount
+
     async def spend(self, key:dict, cost:int=1) -> float:
-        "Count requests of a key; returns 0, or the seconds to wait if its limit is spent, infinity if it is too small for the cost."
+        "Count requests of a key; returns 0, or the seconds to wait if its limit is spent."
         limit = self.read(key["rate_limit"] or self.otherwise)
-        if cost > limit.amount: return math.inf
         if await self.limiter.hit(limit, key["id"], cost=cost): return 0.
         return max(1., (await self.limiter.get_window_stats(limit, key["id"])).reset_time - time.time())

@@ -9,10 +9,10 @@ __all__ = ['OPEN', 'SAFE_HEADERS', 'IdempotencyKey', 'PROBLEMS', 'Version', 'Mom
            'given_key', 'database_problem', 'too_often', 'Gatekeeper', 'require_scope', 'needs', 'ProxyMetrics',
            'log_prediction', 'log_answer', 'Proxy', 'created', 'check_texts', 'add_predicting', 'add_answering',
            'missing', 'in_range', 'begun', 'as_jsonl', 'as_parquet', 'add_reading', 'served_version', 'add_insight',
-           'state_of', 'check_schema', 'add_proxy_health', 'watch_drift', 'keep_watching', 'running_proxy',
+           'state_of', 'check_schema', 'add_proxy_health', 'tell', 'watch_drift', 'keep_watching', 'running_proxy',
            'create_proxy', 'build_proxy']
 
-# %% ../nbs/11_proxy.ipynb #d0d00aac
+# %% ../nbs/11_proxy.ipynb #e5575098
 import asyncio, hashlib, io, math, random, re, time
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
@@ -27,7 +27,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import APIKeyHeader
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
-from .config import Settings, UserError, get_settings
+from .config import Settings, UserError, get_settings, local_url
 from .follow import forget_dead_workers
 from .keys import SCOPES, Keys, Limits
 from .monitoring import STATES, changed_states, drift, keep_reference, statistics
@@ -101,7 +101,7 @@ class PredictionPage(BaseModel):
     predictions: list[PredictionRow]
     next_cursor: UUID|None
 
-# %% ../nbs/11_proxy.ipynb #5a0b7d73
+# %% ../nbs/11_proxy.ipynb #39da86b8
 def stored(row:dict, **more) -> dict:
     "A row in the contract's shape."
     return {"id": str(row["id"]), "text": row["text"], "is_positive": {"user_answered": row["user_answered"], "model_answered": row["model_answered"]}, "probability": row["probability"],
@@ -118,7 +118,7 @@ def row_of(answer:dict, latency:float, request:Request, key:dict, settings:Setti
     "What is stored of a prediction."
     at, words, text = now(), answer.get("words") or {}, answer["text"]
     return {"id": new_id(at), "timestamp": at, "text": text if settings.keep_text else None, "text_sha256": digest(text), "user_answered": user_answered,
-            "answered_at": None if user_answered is None else at, "model_answered": bool(answer["is_positive_review"]), "probability": answer["probability"], **answer["details"], "latency": latency,
+            "answered_at": None if user_answered is None else at, "model_answered": bool(answer["is_positive_review"]), "probability": answer["probability"], **{name: answer["details"][name] for name in ("mlflow_run_id", "model_version", "inference_elapsed")}, "latency": latency,
             "tokens": words.get("total"), "unknown": words.get("unknown"), "source": key["name"], "request_id": request.scope["request_id"], "key_id": key["id"], "idempotency_key": idempotency_key, "request_sha256": idempotency_key and request_sha256}
 
 # %% ../nbs/11_proxy.ipynb #fe150761
@@ -139,19 +139,19 @@ class Breaker:
         self.failures += 1
         self.until = time.monotonic() + self.seconds
 
-# %% ../nbs/11_proxy.ipynb #4be9e689
+# %% ../nbs/11_proxy.ipynb #301f31d7
 class ModelServer:
     "The model server as the proxy knows it."
     tries = 3
     def __init__(self, settings:Settings):
         self.settings, self.breaker, self.session = settings, Breaker(), None
-        self.url = settings.server_url.rstrip("/") or f"http://127.0.0.1:{settings.server_port}"
+        self.url = settings.server_url.rstrip("/") or local_url(settings, settings.server_port)
 
     def open(self):
         "The pool; it belongs to the running loop."
         timeout = aiohttp.ClientTimeout(total=self.settings.model_timeout, sock_connect=self.settings.connect_timeout)
         connector = aiohttp.TCPConnector(limit=self.settings.max_concurrency, keepalive_timeout=4) # shorter than uvicorn's, so that it does not close while we send
-        self.session = aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self.session = aiohttp.ClientSession(timeout=timeout, connector=connector, json_serialize=encode, cookie_jar=aiohttp.DummyCookieJar())
 
     async def close(self): await self.session.close()
 
@@ -183,7 +183,7 @@ class ModelServer:
     def away(self, reason:str, wait:float=1.) -> Refused:
         return Refused(503, "Model server away", f"the model server cannot answer ({reason}); nothing was stored, try again", {"Retry-After": str(math.ceil(wait))})
 
-# %% ../nbs/11_proxy.ipynb #d5599f10
+# %% ../nbs/11_proxy.ipynb #6a3d1988
 OPEN = ("/health/live", "/health/ready", "/ping")
 "Paths that need no key."
 SAFE_HEADERS = {b"x-content-type-options": b"nosniff", b"x-frame-options": b"DENY", b"referrer-policy": b"no-referrer", b"cache-control": b"no-store",
@@ -195,7 +195,7 @@ def given_key(headers:dict[bytes, bytes]) -> str:
     return (headers.get(b"x-api-key") or (bearer[1] if bearer else b"")).decode("latin-1")
 
 def database_problem(e:BaseException) -> Refused:
-    log_event("database_away", error=type(e).__name__, reason=str(getattr(e, "orig", e) or "")[:200])
+    log_event("database_away", error=type(e).__name__, cause=type(getattr(e, "orig", e)).__name__, state=getattr(getattr(e, "orig", None), "sqlstate", None)) # its words may hold a review
     return Refused(503, "Database away", "the database cannot be asked; the request was not answered, try again, with the same Idempotency-Key if you gave one", {"Retry-After": "1"})
 
 def too_often(key:dict, wait:float) -> Refused:
@@ -304,7 +304,7 @@ def check_texts(texts:list[str]):
     for i, text in enumerate(texts):
         if "\0" in text: raise Refused(422, "Broken text", f"text{f's.{i}' if len(texts) > 1 else ''} holds a NUL character; leave it out")
 
-# %% ../nbs/11_proxy.ipynb #512a9079
+# %% ../nbs/11_proxy.ipynb #7b733045
 def add_predicting(app:FastAPI, proxy:Proxy):
     "Routes that store predictions."
     @app.post("/predictions", status_code=201, response_model=StoredPrediction, responses=PROBLEMS, tags=["predictions"])
@@ -314,13 +314,15 @@ def add_predicting(app:FastAPI, proxy:Proxy):
         if given.is_positive_user_answered is not None: require_scope(key, "answer")
         answer, latency = await proxy.predicted("/predict", Prediction, {"text": given.text, "explain": given.explain}, request)
         kept, replayed = await proxy.keep([row_of(answer, latency, request, key, proxy.settings, given.is_positive_user_answered, idempotency_key, digest(f"{given.is_positive_user_answered} {given.text}"))])
-        more = {name: answer[name] for name in ("explanation", "bias") if name in answer}
+        same_model = kept[0]["mlflow_run_id"] == answer["details"]["mlflow_run_id"] # or the explanation would be of another one
+        more = {name: answer[name] for name in ("explanation", "bias") if name in answer and same_model}
         return created(kept, replayed, stored(kept[0], **more) | {"text": given.text})
 
     @app.post("/predictions/batch", status_code=201, response_model=dict[Literal["predictions"], list[StoredPrediction]], responses=PROBLEMS, tags=["predictions"])
     async def batch_route(given:NewPredictions, request:Request, key:dict=needs("predict"), idempotency_key:IdempotencyKey=None):
         "Predict several reviews, and keep all or none. Each counts as a request."
         check_texts(given.texts)
+        if proxy.limits.too_small(key, len(given.texts)): raise too_often(key, math.inf)
         if len(given.texts) > 1 and (wait := await proxy.limits.spend(key, len(given.texts) - 1)): raise too_often(key, wait)
         answer, latency = await proxy.predicted("/predict/batch", Predictions, {"texts": given.texts}, request)
         if len(answer["predictions"]) != len(given.texts): raise proxy.model.away("its answer cannot be read")
@@ -413,7 +415,7 @@ def add_reading(app:FastAPI, proxy:Proxy):
         if not found: raise missing(id)
         return as_json(stored(found[0], history=[{"is_positive_user_answered": a["user_answered"], "timestamp": a["timestamp"].isoformat(), "source": a["source"]} for a in found[1]]))
 
-# %% ../nbs/11_proxy.ipynb #5481ac16
+# %% ../nbs/11_proxy.ipynb #965b9037
 async def served_version(proxy:Proxy) -> str:
     "The version that is served now, its reference kept."
     given = await proxy.model.ask("/reference", Reference, method="GET")
@@ -432,7 +434,7 @@ def add_insight(app:FastAPI, proxy:Proxy):
     def models_route():
         "The newest versions in the registry with their metrics and gate, and the history of promotions."
         from yelp_reviews.registry import model_versions, promotions
-        try: return as_json({"versions": model_versions(proxy.settings), "promotions": promotions(proxy.settings), "mlflow": proxy.settings.tracking_uri or f"http://127.0.0.1:{proxy.settings.mlflow_port}"})
+        try: return as_json({"versions": model_versions(proxy.settings), "promotions": promotions(proxy.settings), "mlflow": re.sub(r"(?<=://)[^/@]*@", "", proxy.settings.tracking_uri) or f"http://127.0.0.1:{proxy.settings.mlflow_port}"})
         except Exception as e: raise Refused(503, "Registry away", f"the registry cannot be asked ({type(e).__name__}); try again", {"Retry-After": "5"}) from None
 
     @app.get("/drift", responses=PROBLEMS, tags=["monitoring"], dependencies=[needs("read")])
@@ -465,7 +467,16 @@ def add_proxy_health(app:FastAPI, proxy:Proxy):
     @app.get("/version", tags=["health"], responses=PROBLEMS, dependencies=[needs("read")])
     async def which(): return {"package": version("yelp-reviews"), "schema": HEAD}
 
-# %% ../nbs/11_proxy.ipynb #0753d860
+# %% ../nbs/11_proxy.ipynb #a3a10897
+async def tell(proxy:Proxy, event:dict):
+    "Call the webhook, up to three times; what cannot be told is in the log."
+    address = proxy.settings.drift_webhook.get_secret_value()
+    for again in range(3 if address else 0):
+        try:
+            async with proxy.model.session.post(address, json={"event": "drift", **event}) as told: return told.raise_for_status()
+        except (aiohttp.ClientError, TimeoutError) as e: log_event("drift_not_told", signal=event["signal"], reason=type(e).__name__)
+        await asyncio.sleep(2**again)
+
 async def watch_drift(proxy:Proxy):
     "One look: gauges, events and the webhook."
     found = await drift(proxy.engine, proxy.settings, await served_version(proxy))
@@ -475,8 +486,7 @@ async def watch_drift(proxy:Proxy):
     for s in await changed_states(proxy.engine, found):
         event = {name: s[name] for name in ("signal", "state", "before", "psi", "p_value")} | {"model_version": found["model_version"]}
         log_event("drift", **event)
-        if (s["before"] or s["state"] in STATES[1:]) and (address := proxy.settings.drift_webhook.get_secret_value()):
-            async with proxy.model.session.post(address, json={"event": "drift", **event}) as told: told.raise_for_status()
+        if s["before"] or s["state"] in STATES[1:]: await tell(proxy, event)
 
 async def keep_watching(proxy:Proxy):
     "Look for drift again and again, whatever happens."

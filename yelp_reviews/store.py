@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['tables', 'predictions', 'answers', 'tallies', 'api_keys', 'rate_counts', 'model_references', 'drift_states',
-           'DRIVERS', 'LOCK', 'HEAD', 'EDGES', 'now', 'new_id', 'UTC', 'database_url', 'tune_sqlite', 'begin_sqlite',
-           'open_engine', 'writing', 'database_away', 'opened', 'migrate_to', 'revision_of', 'migrate', 'revision_now',
-           'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'KeyUsed', 'key_of', 'stored_already',
-           'judged', 'add_predictions', 'insert_all', 'answer_row', 'rows_for_change', 'set_answer', 'erase', 'prune',
-           'history', 'conditions', 'page', 'answered_rows']
+           'DRIVERS', 'AWAY_STATES', 'LOCK', 'HEAD', 'EDGES', 'now', 'new_id', 'UTC', 'database_url', 'tune_sqlite',
+           'begin_sqlite', 'open_engine', 'writing', 'database_away', 'opened', 'migrate_to', 'revision_of', 'migrate',
+           'revision_now', 'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'KeyUsed', 'key_of',
+           'stored_already', 'judged', 'add_predictions', 'insert_all', 'answer_row', 'rows_for_change', 'set_answer',
+           'erase', 'prune', 'history', 'conditions', 'page', 'answered_rows']
 
 # %% ../nbs/09_store.ipynb #25b12636
 import asyncio, os
@@ -153,9 +153,13 @@ async def writing(engine:AsyncEngine):
         connection = await connection.execution_options(writes=True)
         async with connection.begin(): yield connection
 
-# %% ../nbs/09_store.ipynb #10075412
+# %% ../nbs/09_store.ipynb #4e728e30
+AWAY_STATES = ("08", "40", "53", "55", "57", "58")
+"Classes of PostgreSQL's errors that pass: connection, rollback, resources, state, operator, system (https://www.postgresql.org/docs/current/errcodes-appendix.html)."
+
 def database_away(e:BaseException) -> bool:
     "Is it the database that is away, full or too slow, and no mistake of ours?"
+    if state := getattr(getattr(e, "orig", None), "sqlstate", None): return state[:2] in AWAY_STATES
     return isinstance(e, (OperationalError, InterfaceError, sa.exc.TimeoutError, OSError, TimeoutError)) or type(e) in (DBAPIError, DatabaseError) or getattr(e, "connection_invalidated", False) or type(e).__module__.startswith("asyncpg")
 
 @asynccontextmanager
@@ -164,8 +168,9 @@ async def opened(settings:Settings):
     engine = open_engine(settings)
     try: yield engine
     except Exception as e:
-        if not database_away(e): raise
-        raise UserError(f"The database at {engine.url.render_as_string(hide_password=True)} cannot be asked ({str(getattr(e, 'orig', e))[:150]}); is it running?") from None
+        if not (database_away(e) or isinstance(e, sa.exc.SQLAlchemyError)): raise
+        where, said = engine.url.render_as_string(hide_password=True), " ".join(str(getattr(e, "orig", e)).split())[:150]
+        raise UserError(f"The database at {where} cannot be asked ({said}); is it running, and may this user?") from None
     finally: await engine.dispose()
 
 # %% ../nbs/09_store.ipynb #e55ebceb
@@ -273,7 +278,7 @@ class Together:
             return [(await self.results([item]))[0] for item in items]
         except Exception as e: return [e] * len(items)
 
-# %% ../nbs/09_store.ipynb #4b23bd1c
+# %% ../nbs/09_store.ipynb #52c059d6
 async def retried(do):
     "The result of an async function that may be called again, once more if its connection had been closed."
     try: return await do()
@@ -288,9 +293,11 @@ def key_of(row:dict) -> tuple|None: return row["idempotency_key"] and (row["key_
 
 async def stored_already(connection:AsyncConnection, rows:list[dict]) -> dict:
     "Rows that are there already, by their id and by their idempotency key."
-    p, keys = predictions.c, {key_of(row) for row in rows} - {None}
-    same = sa.or_(p.id.in_([row["id"] for row in rows]), *(sa.and_(p.key_id == id, p.idempotency_key.in_([k for i, k in keys if i == id])) for id in {i for i, _ in keys}))
-    found = [dict(row) for row in (await connection.execute(sa.select(predictions).where(same))).mappings()]
+    p, found = predictions.c, []
+    for at in range(0, len(rows), 5000): # a statement takes only so many parameters
+        keys = {key_of(row) for row in rows[at:at + 5000]} - {None}
+        same = sa.or_(p.id.in_([row["id"] for row in rows[at:at + 5000]]), *(sa.and_(p.key_id == id, p.idempotency_key.in_([k for i, k in keys if i == id])) for id in {i for i, _ in keys}))
+        found += [dict(row) for row in (await connection.execute(sa.select(predictions).where(same))).mappings()]
     return {row["id"]: row for row in found} | {key_of(row): row for row in found if key_of(row)}
 
 # %% ../nbs/09_store.ipynb #dde6dd18
