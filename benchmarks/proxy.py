@@ -58,16 +58,22 @@ def route(new: New):
 uvicorn.run(app, port=int(sys.argv[1]), log_level="warning", access_log=False)
 """
 
-FILL = """
+ROWS = """
 INSERT INTO predictions SELECT gen_random_uuid(), now() - i * interval '{step} seconds', NULL, repeat('0', 64), CASE WHEN i % 5 = 0 THEN i % 3 > 0 END, NULL, i % 10 > 3, (i % 1000) / 1000.0,
-       'abc', (1 + i % 3)::text, .0001, .002 + (i % 50) / 1e4, 50, i % 4, 'benchmark', 'r', 'k', NULL FROM generate_series(1, {rows}) i;
-INSERT INTO tallies SELECT signal, hour, version, bin, answer, n, n * .5 FROM (
-  SELECT 'probability' AS signal, floor(extract(epoch FROM timestamp) / 3600)::int AS hour, model_version AS version, least(19, floor(probability * 20)::int)::smallint AS bin, coalesce(user_answered::int, -1)::smallint AS answer, count(*) AS n FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'latency', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, (60 + (latency * 1e4)::int % 60)::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'tokens', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, 5, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5
-  UNION ALL SELECT 'unknown', floor(extract(epoch FROM timestamp) / 3600)::int, model_version, unknown::smallint, -1, count(*) FROM predictions GROUP BY 1, 2, 3, 4, 5) t;
+       'abc', (1 + i % 3)::text, .0001, .002 + (i % 50) / 1e4, 50, i % 4, 'benchmark', 'r', 'k', NULL, NULL FROM generate_series(1, {rows}) i;
+"""
+TALLIES = """
+CREATE TEMPORARY TABLE made AS SELECT floor(extract(epoch FROM now() - i * interval '{step} seconds') / 3600)::int AS hour, (1 + i % 3)::text AS version, (i % 1000 / 50)::smallint AS probability,
+       (CASE WHEN i % 5 = 0 THEN (i % 3 > 0)::int ELSE -1 END)::smallint AS answer, (60 + i % 50)::smallint AS latency, (i % 4)::smallint AS unknown FROM generate_series(1, {rows}) i;
+INSERT INTO tallies SELECT 'probability', hour, version, probability, answer, count(*), count(*) * .5 FROM made GROUP BY 2, 3, 4, 5;
+INSERT INTO tallies SELECT 'latency', hour, version, latency, -1, count(*), count(*) * .002 FROM made GROUP BY 2, 3, 4;
+INSERT INTO tallies SELECT 'tokens', hour, version, 5, -1, count(*), count(*) * 50 FROM made GROUP BY 2, 3;
+INSERT INTO tallies SELECT 'unknown', hour, version, unknown, -1, count(*), count(*) * .02 FROM made GROUP BY 2, 3, 4;
+DROP TABLE made;
 ANALYZE;
 """
+FILL = {10**6: ROWS + TALLIES}
+"Statistics read the tallies only; beyond a million, the predictions themselves are left out, which would take long to make."
 
 
 async def new_key(settings) -> str:
@@ -82,7 +88,7 @@ async def reading(settings, rows: int, days: int) -> list[list]:
     async with opened(settings) as engine:
         async with writing(engine) as connection:
             for name in ("answers", "predictions", "tallies"): await connection.execute(sa.text(f"TRUNCATE {name} CASCADE"))
-            for line in FILL.format(rows=rows, step=days * 86400 / rows).split(";")[:-1]: await (await connection.get_raw_connection()).driver_connection.execute(line, timeout=600)
+            for line in FILL.get(rows, TALLIES).format(rows=rows, step=days * 86400 / rows).split(";")[:-1]: await (await connection.get_raw_connection()).driver_connection.execute(line, timeout=600)
         await keep_reference(engine, {"model_version": "1", "mlflow_run_id": "abc", "reference": {n: {"edges": e, "counts": [100] * (len(e) - 1)} for n, e in EDGES.items() if n != "latency"}})
         async with engine.connect() as connection:
             cells = await connection.scalar(sa.text("SELECT count(*) FROM tallies"))

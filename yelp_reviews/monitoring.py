@@ -8,10 +8,11 @@ __all__ = ['WINDOWS', 'WEEK_BEGINS', 'MOST_WINDOWS', 'STATES', 'hours', 'time_of
            'in_snapshot', 'statistics', 'merged', 'stability_index', 'chance', 'compare_signal', 'signals_of',
            'keep_reference', 'counts_in', 'drift', 'changed_states']
 
-# %% ../nbs/10_monitoring.ipynb #0e114cb8
+# %% ../nbs/10_monitoring.ipynb #5e8d18f4
 from datetime import datetime, timedelta, timezone
 import numpy as np
 import sqlalchemy as sa
+from scipy.special import chdtrc
 from sqlalchemy.ext.asyncio import AsyncEngine
 from .config import Settings, UserError, get_settings, wilson
 from .store import EDGES, drift_states, model_references, now, open_engine, tallies, upsert, writing
@@ -125,7 +126,7 @@ async def statistics(
         "by_model_version": [{"model_version": version or None} | added(found) for version, found in grouped(sorted(rows, key=lambda r: r["model_version"]), "model_version").items()],
         "by_window": [{"start": start(w)} | added(found) for w, found in series.items()]}
 
-# %% ../nbs/10_monitoring.ipynb #86631f30
+# %% ../nbs/10_monitoring.ipynb #b6dcd7c9
 def merged(reference:np.ndarray, window:np.ndarray, least:float=5.) -> tuple[np.ndarray, np.ndarray]:
     "Both histograms, neighbouring bins put together until each is expected to hold `least` on either side."
     share = min(reference.sum(), window.sum()) / (reference.sum() + window.sum())
@@ -144,9 +145,10 @@ def stability_index(reference:np.ndarray, window:np.ndarray) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 def chance(reference:np.ndarray, window:np.ndarray) -> float:
-    "The p-value of a chi-squared test that two histograms are of the same distribution."
-    from scipy.stats import chi2_contingency
-    return float(chi2_contingency([reference, window], correction=False).pvalue) if len(reference) > 1 else 1.
+    "The p-value of Pearson's chi-squared test that two histograms are of the same distribution."
+    observed = np.array([reference, window], float)
+    expected = np.outer(observed.sum(1), observed.sum(0)) / observed.sum()
+    return float(chdtrc(len(reference) - 1, ((observed - expected)**2 / expected).sum())) if len(reference) > 1 else 1.
 
 # %% ../nbs/10_monitoring.ipynb #7e007c88
 STATES = ("ok", "watch", "alert")
