@@ -2,12 +2,12 @@
 
     python benchmarks/dashboard.py --data sample
 """
-import os, shutil, signal, subprocess, sys, tempfile, time
+import os, shutil, signal, subprocess, tempfile, time
 import numpy as np
 from playwright.sync_api import sync_playwright
 from common import arguments, machine, table
+from serve import CLI
 
-CLI = [sys.executable, "-c", "from yelp_reviews.cli import main; main()"]
 PORTS = {"cold": 18901, "preheated": 18902}
 
 

@@ -102,13 +102,17 @@ def postgres(tmp_path_factory):
     yield server
     server.cleanup()
 
+def new_database(server) -> str:
+    "The address of a new, empty database."
+    name = f"d{uuid.uuid4().hex}"
+    server.psql(f"CREATE DATABASE {name};")
+    return server.get_uri(database=name)
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def stored(request, project):
     "A project whose proxy keeps its predictions in a new database, of each kind."
     if request.param == "postgresql":
-        server, name = request.getfixturevalue("postgres"), f"d{uuid.uuid4().hex}"
-        server.psql(f"CREATE DATABASE {name};")
-        project.env["YELP_DATABASE_URL"] = server.get_uri(database=name)
+        project.env["YELP_DATABASE_URL"] = new_database(request.getfixturevalue("postgres"))
     project.env |= {"YELP_SERVER_URL": f"http://127.0.0.1:{project.ports['server']}"}
     return project
 

@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import Project, Service, new_key, until
+from conftest import Project, Service, new_database, new_key, until
 from playwright.sync_api import expect, sync_playwright
 
 from yelp_reviews.config import get_settings, use_experiment
@@ -61,9 +60,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, artifact, postgres):
     project = Project(tmp_path_factory.mktemp("stack"))
-    name = f"d{uuid.uuid4().hex}"
-    postgres.psql(f"CREATE DATABASE {name};")
-    project.env["YELP_DATABASE_URL"] = postgres.get_uri(database=name)
+    project.env["YELP_DATABASE_URL"] = new_database(postgres)
     found = Stack(project, artifact)
     yield found
     found.stop()

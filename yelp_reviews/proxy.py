@@ -12,7 +12,7 @@ __all__ = ['OPEN', 'SAFE_HEADERS', 'IdempotencyKey', 'PROBLEMS', 'Version', 'Mom
            'state_of', 'check_schema', 'add_proxy_health', 'tell', 'watch_drift', 'keep_watching', 'running_proxy',
            'create_proxy', 'build_proxy']
 
-# %% ../nbs/11_proxy.ipynb #e5575098
+# %% ../nbs/11_proxy.ipynb #0e16beab
 import asyncio, hashlib, io, math, random, re, time
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
@@ -31,7 +31,7 @@ from .config import Settings, UserError, get_settings, local_url
 from .follow import forget_dead_workers
 from .keys import SCOPES, Keys, Limits
 from .monitoring import STATES, changed_states, drift, keep_reference, statistics
-from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Prediction, Predictions, Reference, Refused, add_errors, add_life, add_metrics, as_json, encode, log_event, serving
+from .server import PROBLEMS as SERVER_PROBLEMS, Guard, HTTPMetrics, Prediction, Predictions, Reference, Refused, add_errors, add_life, add_metrics, as_json, encode, log_event, problems, serving
 from .store import HEAD, KeyUsed, Together, add_predictions, answered_rows, database_away, erase, history, new_id, now, open_engine, page, revision_now, set_answer
 
 # %% ../nbs/11_proxy.ipynb #f9c8ffd3
@@ -287,10 +287,9 @@ class Proxy:
         correct = log_answer(row, source, request_id)
         self.metrics.of("answers", row["model_version"] or "", {True: "yes", False: "no", None: "withdrawn"}[correct]).inc()
 
-# %% ../nbs/11_proxy.ipynb #97b06dc2
+# %% ../nbs/11_proxy.ipynb #8fda41f0
 IdempotencyKey = Annotated[str|None, Header(pattern=r"^[\x21-\x7e]{1,200}$", description="any word of up to 200 characters; the same request with the same one is stored once")]
-PROBLEMS = SERVER_PROBLEMS | {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in
-            {401: "No valid key", 403: "Scope missing", 404: "No such prediction", 429: "Limit spent"}.items()}
+PROBLEMS = SERVER_PROBLEMS | problems({401: "No valid key", 403: "Scope missing", 404: "No such prediction", 429: "Limit spent"})
 Version = Annotated[str|None, Query(pattern=r"^[\w.-]{0,64}$", description="registered version of the model")]
 
 def created(rows:list[dict], replayed:bool, content:dict) -> Response:

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PROBLEMS', 'encode', 'quoted', 'REQUEST_ID', 'QUIET', 'PredictRequest', 'BatchRequest', 'Contribution', 'Words',
            'Details', 'Prediction', 'Predictions', 'Histogram', 'Reference', 'Model', 'warmed', 'Served', 'HTTPMetrics',
-           'Metrics', 'problem', 'Refused', 'check_text', 'validation_detail', 'log_event', 'write_line', 'too_large',
-           'limited', 'Guard', 'add_errors', 'require_model', 'describe', 'add_life', 'add_health', 'add_metrics',
-           'add_experiments', 'predict_with', 'answer_one', 'predict_batch', 'count_words', 'as_json', 'Direct',
-           'serving', 'create_app']
+           'Metrics', 'problem', 'problems', 'Refused', 'check_text', 'validation_detail', 'log_event', 'write_line',
+           'too_large', 'limited', 'Guard', 'add_errors', 'require_model', 'describe', 'add_life', 'add_health',
+           'add_metrics', 'add_experiments', 'predict_with', 'answer_one', 'predict_batch', 'count_words', 'as_json',
+           'Direct', 'serving', 'create_app']
 
 # %% ../nbs/08_server.ipynb #9ba44d60
 import asyncio, json, math, os, re, signal, threading, time, traceback
@@ -173,14 +173,17 @@ class Metrics(HTTPMetrics):
         self.candidate_failures = Counter("yelp_candidate_failures_total", "Predictions that the candidate failed to make; production answered", registry=own)
         self.disagreements = Counter("yelp_disagreements_total", "Reviews on which production and the shadow give other verdicts", registry=own)
 
-# %% ../nbs/08_server.ipynb #98c95912
+# %% ../nbs/08_server.ipynb #682e90a5
 def problem(status:int, title:str, detail:str, headers:dict|None=None) -> JSONResponse:
     "An error as `application/problem+json`."
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
-PROBLEMS = {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in
-            {408: "Body too slow", 413: "Body too large", 422: "Not a request that can be answered", 503: "Busy, or not ready"}.items()}
+def problems(texts:dict[int, str]) -> dict:
+    "What the documentation says of errors, by their status."
+    return {status: {"description": text, "content": {"application/problem+json": {}}} for status, text in texts.items()}
+
+PROBLEMS = problems({408: "Body too slow", 413: "Body too large", 422: "Not a request that can be answered", 503: "Busy, or not ready"})
 
 class Refused(HTTPException):
     "A request that cannot be answered, with the problem that says why."

@@ -6,9 +6,9 @@
 __all__ = ['tables', 'predictions', 'answers', 'tallies', 'api_keys', 'rate_counts', 'model_references', 'drift_states',
            'DRIVERS', 'AWAY_STATES', 'LOCK', 'HEAD', 'EDGES', 'now', 'new_id', 'UTC', 'database_url', 'tune_sqlite',
            'begin_sqlite', 'open_engine', 'writing', 'database_away', 'opened', 'migrate_to', 'revision_of', 'migrate',
-           'revision_now', 'prepare', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried', 'KeyUsed', 'key_of',
-           'stored_already', 'judged', 'add_predictions', 'insert_all', 'answer_row', 'rows_for_change', 'set_answer',
-           'erase', 'prune', 'history', 'conditions', 'page', 'answered_rows']
+           'revision_now', 'prepare', 'hour_of', 'time_of', 'bin_of', 'cells', 'upsert', 'move', 'Together', 'retried',
+           'KeyUsed', 'key_of', 'stored_already', 'judged', 'add_predictions', 'insert_all', 'answer_row',
+           'rows_for_change', 'set_answer', 'erase', 'prune', 'history', 'conditions', 'page', 'answered_rows']
 
 # %% ../nbs/09_store.ipynb #25b12636
 import asyncio, os
@@ -215,9 +215,17 @@ async def prepare(engine:AsyncEngine, settings:Settings):
     found = await (migrate(engine) if settings.database_migrate else revision_now(engine))
     if found != HEAD: raise UserError(f"The database is at revision {found}, not {HEAD}; run `yelp-reviews db upgrade`")
 
-# %% ../nbs/09_store.ipynb #c6152524
+# %% ../nbs/09_store.ipynb #95c34c6c
 EDGES = {name: edges.tolist() for name, edges in PROFILE_BINS.items()} | {"latency": [0., *(1e-5 * 2 ** (k / 8) for k in range(200))]}
 "Where bins begin, the last one's end included: those of the model's own reference, and 9 % wide ones for latency in seconds."
+
+def hour_of(at:datetime) -> int:
+    "The hour that a time is in, counted from 1970, UTC."
+    return int(at.timestamp() // 3600)
+
+def time_of(hour:int) -> datetime:
+    "When an hour begins."
+    return datetime.fromtimestamp(hour * 3600, timezone.utc)
 
 def bin_of(signal:str, value:float) -> int:
     "The bin of a value, as NumPy's histogram has it."
@@ -227,7 +235,7 @@ def cells(row) -> list[tuple[tuple, float]]:
     "The counters that a prediction is in, and its value there."
     values = {"probability": row["probability"], "latency": row["latency"]}
     if row["tokens"]: values |= {"tokens": row["tokens"], "unknown": row["unknown"] / row["tokens"]}
-    hour, version = int(row["timestamp"].timestamp() // 3600), row["model_version"] or ""
+    hour, version = hour_of(row["timestamp"]), row["model_version"] or ""
     answer = lambda signal: -1 if signal != "probability" or row["user_answered"] is None else int(row["user_answered"])
     return [((signal, hour, version, bin_of(signal, value), answer(signal)), value) for signal, value in values.items()]
 
@@ -341,7 +349,7 @@ def answer_row(row:dict, value:bool|None, at:datetime) -> dict:
     "A row of the history of answers."
     return {"id": new_id(at), "prediction_id": row["id"], "user_answered": value, "timestamp": at, "source": row["source"]}
 
-# %% ../nbs/09_store.ipynb #81e28b2e
+# %% ../nbs/09_store.ipynb #cb9775af
 async def rows_for_change(connection:AsyncConnection, ids:list[UUID]) -> list[dict]:
     "Rows, held until the transaction ends."
     return [dict(row) for row in (await connection.execute(sa.select(predictions).where(predictions.c.id.in_(ids)).order_by(predictions.c.id).with_for_update())).mappings()]
@@ -370,9 +378,9 @@ async def erase(engine:AsyncEngine, id:UUID) -> bool:
 
 async def prune(engine:AsyncEngine, before:datetime) -> int: # before: rounded down to the hour
     "Delete predictions that are older, with their answers and counts; returns how many."
-    hour = int(before.timestamp() // 3600)
+    hour = hour_of(before)
     async with writing(engine) as connection:
-        done = await connection.execute(sa.delete(predictions).where(predictions.c.id < new_id(datetime.fromtimestamp(hour * 3600, timezone.utc), b"\0" * 10)))
+        done = await connection.execute(sa.delete(predictions).where(predictions.c.id < new_id(time_of(hour), b"\0" * 10)))
         await connection.execute(sa.delete(tallies).where(tallies.c.hour < hour))
         await connection.execute(sa.delete(rate_counts).where(rate_counts.c.expires < now().timestamp()))
         return done.rowcount
