@@ -29,14 +29,24 @@ def test_lock_and_environment_agree():
     assert wanted == set(environment)
     assert environment == {name: locked[name] for name in wanted}
 
+def imports(module:str) -> set[str]:
+    "Modules of this package that a module imports, anywhere in it: `from .x import`, `from . import x` and `from yelp_reviews.x import`."
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / f"yelp_reviews/{module}.py").read_text())):
+        names = [a.name for a in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        if isinstance(node, ast.ImportFrom):
+            source = "yelp_reviews." * (node.level > 0) + (node.module or "")
+            names = [source] if source.rstrip(".") != "yelp_reviews" else [f"yelp_reviews.{name}" for name in names]
+        found |= {name.split(".")[1] for name in names if name.startswith("yelp_reviews.")}
+    return found
+
 def test_a_module_imports_only_earlier_ones():
     order = {re.sub(r"^\d+_", "", p.stem): int(p.stem[:2]) for p in NOTEBOOKS}
-    for module in MODULES:
-        for node in ast.walk(ast.parse((ROOT / f"yelp_reviews/{module}.py").read_text())):
-            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            if names == ["yelp_reviews"]: names = [f"yelp_reviews.{a.name}" for a in node.names]
-            for name in names:
-                if name.startswith("yelp_reviews."): assert order[name.split(".")[1]] < order[module], f"{module} imports {name}"
+    graph = {module: sorted(imports(module), key=order.get) for module in MODULES}
+    print(*(f"{module} <- {', '.join(names)}" for module, names in graph.items()), sep="\n")
+    assert sum(map(len, graph.values())) > 40 # the relative imports that nbdev writes are seen
+    for module, names in graph.items():
+        for name in names: assert order[name] < order[module], f"{module} imports {name}"
 
 WATCH = """
 import os, sys
