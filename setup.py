@@ -1,6 +1,6 @@
 "Package metadata, all of it from settings.ini (nbdev's configuration)."
 from configparser import ConfigParser
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ini = ConfigParser(delimiters=["="])
 ini.read("settings.ini", encoding="utf-8")
@@ -8,6 +8,7 @@ cfg = ini["DEFAULT"]
 extras = {key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")}
 
 setup(
+    packages=[*find_packages(include=["yelp_reviews*"]), "yelp_reviews.runs", "yelp_reviews.apps"],
     version=cfg["version"],
     description=cfg["description"],
     keywords=cfg["keywords"].split(),

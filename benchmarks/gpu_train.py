@@ -5,12 +5,13 @@
 import tempfile, time
 from dataclasses import replace
 import numpy as np, torch
-from yelp_reviews.cli import read_recipe
-from yelp_reviews.config import get_settings
-from yelp_reviews.data import prepare
-from yelp_reviews.model import BagData, TextSentiment
-from yelp_reviews.text import Corpus, pack
-from yelp_reviews.training import fit, seed_everything
+from yelp_reviews.cli.training import read_recipe
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.data.preparation import prepare
+from yelp_reviews.model.batches import BagData
+from yelp_reviews.model.text_sentiment import TextSentiment
+from yelp_reviews.text.corpus import Corpus, pack
+from yelp_reviews.training.trainer import fit, seed_everything
 from common import arguments, machine, table
 
 

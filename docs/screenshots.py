@@ -6,11 +6,13 @@ import asyncio, os, random, shutil, signal, subprocess, sys, tempfile, time
 from datetime import timedelta
 from pathlib import Path
 from playwright.sync_api import sync_playwright
-from yelp_reviews.config import get_settings
-from yelp_reviews.registry import load_model
-from yelp_reviews.sample import generate
-from yelp_reviews.scorer import predict
-from yelp_reviews.store import add_predictions, new_id, now, opened
+from yelp_reviews.core.settings import ProxySettings, get_settings
+from yelp_reviews.registry.versions import load_model
+from yelp_reviews.data.sample import generate
+from yelp_reviews.scorer.prediction import predict
+from yelp_reviews.proxy.predictions import add_predictions
+from yelp_reviews.proxy.records import PredictionRecord, uuid7, utc_now
+from yelp_reviews.proxy.database import open_database
 
 PORTS = {"MLFLOW": 15000, "SERVER": 18080, "PROXY": 18000, "DASHBOARD": 18866}
 REVIEW = "The soup was lovely and the staff were kind, but we waited an hour and the table was dirty."
@@ -21,11 +23,11 @@ async def fill(settings):
     choose, scorer = random.Random(0), load_model("production", settings)[0]
     rows = []
     for review, p in zip(reviews := [r["text"] for r in generate(3000, seed=3)], predict(scorer, reviews)):
-        at = now() - timedelta(hours=choose.random() * 160)
+        at = utc_now() - timedelta(hours=choose.random() * 160)
         answer = choose.random() < (p + .05) / 1.1 if choose.random() < .4 else None
-        rows.append(dict(id=new_id(at), timestamp=at, text=review, text_sha256="0" * 64, user_answered=answer, answered_at=None if answer is None else at, model_answered=bool(p >= .5), probability=float(p), mlflow_run_id=None,
+        rows.append(PredictionRecord(id=uuid7(at), timestamp=at, text=review, text_sha256="0" * 64, user_answered=answer, answered_at=None if answer is None else at, model_answered=bool(p >= .5), probability=float(p), mlflow_run_id=None,
             model_version="1", inference_elapsed=2e-4, latency=choose.lognormvariate(-6, .4), tokens=len(review.split()), unknown=0, source="screenshots", request_id="-", key_id="-", idempotency_key=None, request_sha256=None))
-    async with opened(settings) as engine: await add_predictions(engine, [rows])
+    async with open_database(settings) as engine: await add_predictions(engine, [rows])
 
 
 def take(page, out: Path, theme: str):
@@ -52,7 +54,7 @@ if __name__ == "__main__":
         try:
             for line in up.stdout:
                 if "Ctrl-C stops" in line: break
-            asyncio.run(fill(get_settings(home=Path(folder, "home"), tracking_uri="", database_url="")))
+            asyncio.run(fill(get_settings(ProxySettings, home=Path(folder, "home"), tracking_uri="", database_url="")))
             time.sleep(5) # kernels that wait for visitors
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])

@@ -1,10 +1,11 @@
 "Train on the sample in several processes: `python tests/ddp.py CACHE DEVICES OPTIMIZER`; prints the accuracy on validation."
 import sys
-from yelp_reviews.config import get_settings
-from yelp_reviews.data import prepare
-from yelp_reviews.model import BagData, TextSentiment
-from yelp_reviews.text import pack
-from yelp_reviews.training import fit, seed_everything
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.data.preparation import prepare
+from yelp_reviews.model.batches import BagData
+from yelp_reviews.model.text_sentiment import TextSentiment
+from yelp_reviews.text.corpus import pack
+from yelp_reviews.training.trainer import fit, seed_everything
 
 cache, devices, optimizer = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 corpus = pack(prepare("sample", settings=get_settings(cache=cache), progress=False), n_grams=2, bits=16, progress=False)

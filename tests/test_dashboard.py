@@ -12,10 +12,12 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import Project, Service, new_database, new_key, until
 from playwright.sync_api import expect, sync_playwright
 
-from yelp_reviews.config import get_settings, use_experiment
-from yelp_reviews.registry import log_model, promote
-from yelp_reviews.sample import generate
-from yelp_reviews.scorer import load_scorer
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.core.tracking import use_experiment
+from yelp_reviews.registry.versions import log_model
+from yelp_reviews.registry.promotion import promote
+from yelp_reviews.data.sample import generate
+from yelp_reviews.scorer.artifact import load_scorer
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]

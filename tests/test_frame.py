@@ -77,7 +77,7 @@ def test_importing_has_no_side_effects(module, tmp_path):
 
 def test_side_effects_would_be_seen(tmp_path):
     "The watcher itself: it sees a setting read and a file written."
-    (tmp_path / "yelp_reviews_bad.py").write_text("import os; from yelp_reviews.config import get_settings; os.environ.get('YELP_HOME'); get_settings(); open('x', 'w')")
+    (tmp_path / "yelp_reviews_bad.py").write_text("import os; from yelp_reviews.core.settings import get_settings; os.environ.get('YELP_HOME'); get_settings(); open('x', 'w')")
     seen = subprocess.run([sys.executable, "-c", WATCH + "import yelp_reviews_bad"], capture_output=True, text=True, cwd=tmp_path).stdout
     assert "reads YELP_HOME" in seen and "writes x" in seen
 
@@ -107,7 +107,7 @@ def test_wheel_installs_and_serves_without_torch(tmp_path, trained):
     "The wheel in an empty environment, with [serve]: no torch, no Jupyter; it predicts and serves an artifact."
     subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
-    assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml", "yelp_reviews/apps/dashboard.ipynb", "yelp_reviews/apps/share/voila/templates/yelp/index.html.j2", "yelp_reviews/migrations/v0001_first.py"} <= set(zipfile.ZipFile(wheel).namelist())
+    assert {"yelp_reviews/runs/train.ipynb", "yelp_reviews/runs/original.yaml", "yelp_reviews/apps/dashboard.ipynb", "yelp_reviews/apps/share/voila/templates/yelp/index.html.j2", "yelp_reviews/proxy/versions/v0001_first.py"} <= set(zipfile.ZipFile(wheel).namelist())
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python, command = tmp_path / "venv/bin/python", str(tmp_path / "venv/bin/yelp-reviews")
     subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[serve]"], check=True, timeout=250)

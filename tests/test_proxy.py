@@ -21,20 +21,24 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import Service, free_port, new_key, until
 
-from yelp_reviews.config import get_settings
-from yelp_reviews.sample import generate
-from yelp_reviews.store import HEAD, answers, cells, opened, predictions, revision_now, tables, tallies
+from yelp_reviews.core.settings import ProxySettings, get_settings
+from yelp_reviews.data.sample import generate
+from yelp_reviews.proxy.migrations import SCHEMA_REVISION, current_revision
+from yelp_reviews.proxy.tables import answers, predictions, metadata, tallies
+from yelp_reviews.proxy.tallies import tally_keys
+from yelp_reviews.proxy.database import open_database
+from yelp_reviews.proxy.records import PredictionRecord
 
 TEXT = "The soup was lovely, but we waited an hour for it."
 
 
-def settings_of(project): return get_settings(home=project.folder / ".yelp", database_url=project.env.get("YELP_DATABASE_URL", ""))
+def settings_of(project): return get_settings(ProxySettings, home=project.folder / ".yelp", database_url=project.env.get("YELP_DATABASE_URL", ""))
 
 
 def ask_database(project, do):
     "The result of an async function of the project's database."
     async def work():
-        async with opened(settings_of(project)) as engine: return await do(engine)
+        async with open_database(settings_of(project)) as engine: return await do(engine)
     return asyncio.run(work())
 
 
@@ -46,7 +50,7 @@ def rows_of(project, table=predictions) -> list[dict]:
 
 def law_holds(project):
     "The tallies are what counting the rows gives."
-    counted = Counter(cell for row in rows_of(project) for cell, _ in cells(row))
+    counted = Counter(cell for row in rows_of(project) for cell, _ in tally_keys(PredictionRecord(**row)))
     assert dict(counted) == {(t["signal"], t["hour"], t["model_version"], t["bin"], t["answer"]): t["n"] for t in rows_of(project, tallies) if t["n"]}
 
 
@@ -68,15 +72,15 @@ def test_migrations_by_several_at_once_and_back(stored):
     at_once = [stored.popen("db", "upgrade") for _ in range(4)]
     for process in at_once:
         out, err = process.communicate(timeout=60)
-        assert (out, process.returncode) == (f"The database is at revision {HEAD}\n", 0), err
+        assert (out, process.returncode) == (f"The database is at revision {SCHEMA_REVISION}\n", 0), err
 
     async def difference(engine):
-        async with engine.connect() as connection: return await connection.run_sync(lambda c: compare_metadata(MigrationContext.configure(c), tables))
+        async with engine.connect() as connection: return await connection.run_sync(lambda c: compare_metadata(MigrationContext.configure(c), metadata))
     assert ask_database(stored, difference) == []
     stored.run("db", "downgrade", "--yes")
-    assert ask_database(stored, revision_now) is None
+    assert ask_database(stored, current_revision) is None
     refused = stored.run("proxy", status=2, env={"YELP_DATABASE_MIGRATE": "false"})
-    assert f"The database is at revision None, not {HEAD}; run `yelp-reviews db upgrade`" in refused
+    assert f"The database is at revision None, not {SCHEMA_REVISION}; run `yelp-reviews db upgrade`" in refused
     stored.run("db", "upgrade")
 
 
@@ -300,7 +304,7 @@ class Heard(BaseHTTPRequestHandler):
 
 def test_ten_thousand_shifted_reviews_raise_the_alert(stored, services, trained):
     "And ten thousand from the reference do not; the change is told once."
-    from yelp_reviews.data import prepare
+    from yelp_reviews.data.preparation import prepare
     told = HTTPServer(("127.0.0.1", free_port()), Heard)
     told.heard = []
     threading.Thread(target=told.serve_forever, daemon=True).start()

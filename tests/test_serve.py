@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from conftest import until, wait_json
 
-from yelp_reviews.config import get_settings, use_experiment
-from yelp_reviews.registry import log_model, promote
-from yelp_reviews.scorer import Scorer, predict_one
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.core.tracking import use_experiment
+from yelp_reviews.registry.versions import log_model
+from yelp_reviews.registry.promotion import promote
+from yelp_reviews.scorer.prediction import Scorer, predict_one
 
 TEXT = "The soup was lovely, but we waited an hour for it."
 
@@ -106,7 +108,7 @@ def test_a_hundred_swaps_under_load(project, registry):
 
 def test_promoted_is_served(project, registry):
     "By looking once a second, and by a webhook."
-    from yelp_reviews.follow import signature
+    from yelp_reviews.serving.watcher import webhook_signature
     versions = [registry.add(k / 10) for k in range(1, 6)]
     registry.promote(versions[0])
     process, url = serve(project, "--follow", "production")
@@ -118,7 +120,7 @@ def test_promoted_is_served(project, registry):
     for wanted in versions[3:]:
         registry.promote(wanted)
         stamp = str(int(time.time()))
-        call = urllib.request.Request(f"{url}/webhooks/mlflow", b"{}", {"X-MLflow-Delivery-Id": "d", "X-MLflow-Timestamp": stamp, "X-MLflow-Signature": signature("s3cret", "d", stamp, b"{}")})
+        call = urllib.request.Request(f"{url}/webhooks/mlflow", b"{}", {"X-MLflow-Delivery-Id": "d", "X-MLflow-Timestamp": stamp, "X-MLflow-Signature": webhook_signature("s3cret", "d", stamp, b"{}")})
         assert urllib.request.urlopen(call).status == 202
         until(lambda: version(url) == wanted, 10) # and not after sixty seconds
     with pytest.raises(urllib.error.HTTPError, match="401"): urllib.request.urlopen(urllib.request.Request(f"{url}/webhooks/mlflow", b"{}"))
@@ -183,7 +185,7 @@ def test_a_full_disk_keeps_the_old_version(project, registry):
     one = registry.add(1.)
     registry.promote(one)
     settings, full = registry.settings, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-    subprocess.run([sys.executable, "-c", "from yelp_reviews.registry import load_model; from yelp_reviews.config import get_settings; load_model('production', get_settings())"],
+    subprocess.run([sys.executable, "-c", "from yelp_reviews.registry.versions import load_model; from yelp_reviews.core.settings import get_settings; load_model('production', get_settings())"],
                    env=project.env, cwd=project.folder, check=True)
     process, url = serve(project, "--follow", "production", env={"YELP_FOLLOW_SECONDS": "0.2"}, preexec_fn=full)
     two = registry.add(2.)

@@ -2,9 +2,11 @@
 import json, os, subprocess, sys, time, urllib.request
 from pathlib import Path
 import mlflow, numpy as np, pandas as pd, pyarrow.parquet as pq, pytest
-from yelp_reviews.config import get_settings, use_mlflow
-from yelp_reviews.registry import load_model
-from yelp_reviews.scorer import load_scorer, predict
+from yelp_reviews.core.settings import get_settings
+from yelp_reviews.core.tracking import use_mlflow
+from yelp_reviews.registry.versions import load_model
+from yelp_reviews.scorer.artifact import load_scorer
+from yelp_reviews.scorer.prediction import predict
 from conftest import ROOT, free_port
 
 EVERYDAY = pd.read_json(ROOT / "tests/everyday.jsonl", lines=True)

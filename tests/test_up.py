@@ -3,7 +3,7 @@ import json, re, signal, subprocess, time
 import pytest
 from conftest import Project
 from test_data import plain
-from yelp_reviews.sample import generate
+from yelp_reviews.data.sample import generate
 
 def reviews(n:int) -> str: return plain([(r["stars"], r["text"]) for r in generate(n)])
 
