@@ -132,11 +132,12 @@ def _hash_tokens(
             if n == 0: out.unigrams[row] = count - first
         out.ends[row], start = count, ends[row]
 
-# %% ../../nbs/25_text/02_kernels.ipynb #f874384f
+# %% ../../nbs/25_text/02_kernels.ipynb #8589f265
 @cache
 def compile_loop(function: Callable) -> Callable:
     "The function compiled by numba, or itself where numba is not installed."
-    try: from numba import njit
+    try:
+        from numba import njit
     except ImportError: return function
     try: return njit(nogil=True, cache=True)(function)
     except RuntimeError: return njit(nogil=True)(function) # there is no writable folder for the cache

@@ -40,12 +40,12 @@ def token_spans(
     unquoted = "".join(lower[i] for i in kept).replace("<br />", " " * len("<br />"))
     return [(m[0], original[kept[m.start()]], original[kept[m.end() - 1]] + 1) for m in _TOKEN.finditer(unquoted)]
 
-# %% ../../nbs/25_text/01_tokens.ipynb #30caa5f3
+# %% ../../nbs/25_text/01_tokens.ipynb #c0aa20bd
 class TokenizedText(NamedTuple):
     "A text with its tokens."
     text: str
     tokens: list[str]
-    spans: list[tuple[int, int]]|None # first and one-past-last character of each token in `text`, if they were asked for
+    spans: list[tuple[int, int]]|None # first and one-past-last character of each token in `text`; None if not asked for
 
 def tokenize_text(text: str, with_spans: bool = False) -> TokenizedText:
     "Tokenize a text once for several uses; with the positions of the tokens if an explanation is needed."
