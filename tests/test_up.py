@@ -2,10 +2,10 @@
 import json, re, signal, subprocess, time
 import pytest
 from conftest import Project
-from test_data import plain
+from review_files import as_csv
 from yelp_reviews.data.sample import generate
 
-def reviews(n:int) -> str: return plain([(r["stars"], r["text"]) for r in generate(n)])
+def reviews(n:int) -> str: return as_csv([(r["stars"], r["text"]) for r in generate(n)])
 
 def up(project:Project, *args:str):
     "The running command, what it printed until it was ready, and the seconds until then."
