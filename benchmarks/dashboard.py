@@ -1,4 +1,4 @@
-"""Seconds from opening the dashboard to a usable page, with a kernel that was started in advance and without, in Chromium.
+"""Seconds from opening the dashboard to a usable page in Chromium, with and without a kernel started in advance.
 
     python benchmarks/dashboard.py --data sample
 """
