@@ -1,0 +1,170 @@
+"The documented behaviour of the routes, and what callers notice of a model server that fails."
+import re
+import signal
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from conftest import Service, new_key, until
+
+from yelp_reviews.proxy.tables import predictions
+
+from .conftest import TEXT, read_rows, sample_texts, use_database
+
+
+def test_a_prediction_has_the_documented_shape_and_a_history_of_answers(stored, services):
+    _, proxy, client = services(workers=2)
+    created = client.post("/predictions", json={"text": TEXT, "is_positive_user_answered": True})
+    prediction = created.json()
+    assert created.status_code == 201
+    assert set(prediction) == {"id", "text", "is_positive", "probability", "details"}
+    assert set(prediction["is_positive"]) == {"user_answered", "model_answered"}
+    assert set(prediction["details"]) == {"mlflow_run_id", "model_version", "inference_elapsed", "timestamp"}
+    assert prediction["details"]["timestamp"].endswith("+00:00")
+
+    place = created.headers["location"]
+    assert client.get(place).json()["history"][0]["is_positive_user_answered"] is True
+    client.patch(place, json={"is_positive_user_answered": False})
+    row, = client.get("/predictions").json()["predictions"]
+    assert set(row) >= {
+        "id",
+        "text",
+        "is_positive_user_answered",
+        "is_positive_model_answered",
+        "mlflow_run_id",
+        "model_version",
+        "inference_elapsed",
+        "timestamp",
+    }
+    assert all(TEXT not in line for line in proxy.lines), "a log line contains a review"
+
+
+def test_pages_list_each_prediction_once_the_newest_first(services):
+    _, _, client = services(workers=2)
+    client.post("/predictions", json={"text": TEXT})
+    client.post("/predictions/batch", json={"texts": sample_texts(300)})
+    ids, cursor = [], None
+    while True:
+        parameters = {"limit": 97} | ({"cursor": cursor} if cursor else {})
+        page = client.get("/predictions", params=parameters).json()
+        ids += [row["id"] for row in page["predictions"]]
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert len(ids) == len(set(ids)) == 301
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_exports_can_be_read_as_training_data(stored, services):
+    _, _, client = services(workers=2)
+    batch = client.post("/predictions/batch", json={"texts": sample_texts(300)}).json()["predictions"]
+    for prediction in batch:
+        client.patch(f"/predictions/{prediction['id']}", json={"is_positive_user_answered": True})
+    for format in ("jsonl", "parquet"):
+        export = client.get("/predictions/export", params={"format": format})
+        file = stored.write(f"answered.{format}", export.content)
+        assert re.search(r"rows read +300\n", stored.run("data", file))
+
+
+def test_texts_are_not_stored_where_the_operator_forbids_it(stored, services):
+    _, _, client = services(YELP_KEEP_TEXT="false")
+    created = client.post("/predictions", json={"text": TEXT, "is_positive_user_answered": True})
+    assert client.get(created.headers["location"]).json()["text"] is None
+    assert client.get("/predictions/export").text == ""
+    row, = read_rows(stored)
+    assert row["text"] is None and len(row["text_sha256"]) == 64
+
+
+def test_slow_readers_of_exports_hold_up_nobody_else(stored, services):
+    _, _, client = services(YELP_DATABASE_POOL="2")
+    for _ in range(4):
+        client.post("/predictions/batch", json={"texts": [TEXT * 100] * 500})
+
+    async def answer_all(engine):
+        async with engine.begin() as connection:
+            await connection.execute(sa.update(predictions).values(user_answered=True))
+
+    use_database(stored, answer_all)
+    request = f"GET /predictions/export HTTP/1.1\r\nHost: x\r\nX-API-Key: {client.headers['X-API-Key']}\r\n\r\n"
+    readers = [socket.create_connection(("127.0.0.1", stored.ports["proxy"])) for _ in range(6)]
+    for reader in readers:
+        reader.sendall(request.encode())
+    time.sleep(1)
+    assert [client.get("/predictions?limit=1").status_code for _ in range(5)] == [200] * 5
+    for reader in readers:
+        reader.close()
+
+
+def test_without_its_model_server_the_proxy_fails_fast_stores_nothing_and_recovers(stored, services):
+    server, _, client = services(YELP_MODEL_TIMEOUT="1")
+
+    def predict():
+        return client.post("/predictions", json={"text": TEXT})
+
+    assert predict().status_code == 201
+    server.stop(signal.SIGKILL)
+    for _ in range(8):
+        refused = predict()
+        assert refused.status_code == 503 and int(refused.headers["retry-after"]) >= 1
+        assert "nothing was stored" in refused.json()["detail"]
+    start = time.monotonic()
+    assert predict().status_code == 503 and time.monotonic() - start < .3, "the breaker is open"
+    assert client.get("/health/ready").status_code == 503 and client.get("/health/live").status_code == 200
+    assert client.get("/statistics").json()["statistics"]["predictions"] == 1
+    with socket.socket() as silent:  # accepts connections and never answers
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        silent.bind(("127.0.0.1", stored.ports["server"]))
+        silent.listen(64)
+        time.sleep(2.1)
+        start = time.monotonic()
+        assert predict().status_code == 503 and time.monotonic() - start < 2.5
+    server.start()
+    until(lambda: predict().status_code == 201, 6)
+    assert len(read_rows(stored)) == 2
+
+
+IMPOSSIBLE_PROBABILITY = b"""{
+    "text": "x",
+    "is_positive_review": 1,
+    "probability": 7,
+    "details": {"mlflow_run_id": "r", "model_version": "1", "inference_elapsed": 1}
+}"""
+NONSENSE = {
+    "an empty object": (200, b"{}"),
+    "a probability of 7": (200, IMPOSSIBLE_PROBABILITY),
+    "brackets": (200, b"[" * 200_000),
+    "another page": (404, b'{"detail": "Not Found"}'),
+    "a key": (401, b"{}"),
+    "elsewhere": (307, b"{}"),
+    "HTML": (200, b"<html>"),
+}
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_a_nonsensical_answer_of_the_model_server_is_a_503_and_not_stored(project, answer):
+    status, content = NONSENSE[answer]
+
+    class Nonsense(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", project.ports["server"]), Nonsense)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    proxy = Service(project, "proxy", port="proxy", ready="/health/live")
+    headers = {"X-API-Key": new_key(project)}
+    response = httpx2.post(f"{proxy.url}/predictions", json={"text": TEXT}, headers=headers)
+    proxy.stop()
+    server.shutdown()
+    server.server_close()
+    assert response.status_code == 503 and response.headers["retry-after"]
+    assert read_rows(project) == []

@@ -1,0 +1,105 @@
+"No route without a key and its scope, and one limit for all workers."
+import threading
+import uuid
+from collections import Counter
+
+import httpx2
+from conftest import new_key, until
+
+from .conftest import TEXT
+
+SCOPES = ("predict", "answer", "read", "admin")
+OPEN_PATHS = ("/health/live", "/health/ready", "/ping")
+UNDOCUMENTED_PATHS = (
+    "/docs",
+    "/openapi.json",
+    "/nowhere",
+    "/predictions/",
+    "//predictions",
+    "/health/ready/",
+    "/health/live/../../predictions",
+    "/ping/x",
+)
+NEEDED_SCOPE = {  # the others need `read`
+    ("POST", "/predictions"): "predict",
+    ("POST", "/predictions/batch"): "predict",
+    ("PATCH", "/predictions/{id}"): "answer",
+    ("DELETE", "/predictions/{id}"): "admin",
+}
+BODIES = {
+    ("POST", "/predictions"): {"text": TEXT},
+    ("POST", "/predictions/batch"): {"texts": [TEXT]},
+    ("PATCH", "/predictions/{id}"): {"is_positive_user_answered": True},
+}
+
+
+def documented_routes(client) -> list[tuple[str, str]]:
+    "Method and path of each route that the OpenAPI document describes and that needs a key."
+    paths = client.get("/openapi.json").json()["paths"]
+    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    return [(method, path) for method, path in routes if path not in OPEN_PATHS]
+
+
+def status_of(client, method: str, path: str, key: str, **request) -> int:
+    "Status of a request with another key than the client's."
+    url = path.replace("{id}", str(uuid.uuid4()))
+    headers = {"X-API-Key": key, **request.pop("headers", {})}
+    return client.request(method, url, headers=headers, **request).status_code
+
+
+def test_only_health_is_open_without_a_valid_key(stored, services):
+    _, _, client = services()
+    valid = new_key(stored, "read")
+    wrong_keys = ("", "yelp_", valid[:-1] + "!", valid.replace("yelp_", "yelp_0", 1))
+    evil = {"Origin": "http://evil.example"}
+    routes = documented_routes(client) + [("GET", path) for path in UNDOCUMENTED_PATHS]
+    assert len(routes) > len(UNDOCUMENTED_PATHS) + len(NEEDED_SCOPE)
+    for method, path in routes:
+        for key in wrong_keys:
+            assert status_of(client, method, path, key) == 401, (method, path)
+        assert status_of(client, "HEAD", path, "") == 401, path
+        assert status_of(client, "OPTIONS", path, "", headers=evil) == 401, path
+    assert not any("access-control" in name for name in client.get("/ping", headers=evil).headers)
+
+
+def test_each_route_needs_exactly_its_scope(stored, services):
+    _, _, client = services()
+    keys = {scope: new_key(stored, scope) for scope in SCOPES}
+    for method, path in documented_routes(client):
+        needed = NEEDED_SCOPE.get((method, path), "read")
+        for scope, key in keys.items():
+            status = status_of(client, method, path, key, json=BODIES.get((method, path)))
+            assert (status == 403) == (scope != needed), (method, path, scope, status)
+    with_answer = {"text": TEXT, "is_positive_user_answered": True}
+    assert status_of(client, "POST", "/predictions", keys["predict"], json=with_answer) == 403
+
+
+def test_a_key_may_be_a_bearer_and_stops_working_soon_after_it_is_revoked(stored, services):
+    _, _, client = services()
+    key = new_key(stored, "read")
+    assert status_of(client, "GET", "/predictions", "", headers={"Authorization": f"Bearer {key}"}) == 200
+    stored.run("keys", "revoke", key.split("_")[1])
+    until(lambda: status_of(client, "GET", "/predictions", key) == 401, 3)
+
+
+def test_two_workers_share_one_limit(stored, services):
+    _, _, client = services(workers=2)
+    client.headers["X-API-Key"] = new_key(stored, "read", "25/hour")
+    statuses = Counter()
+    with httpx2.Client(base_url=client.base_url, headers=client.headers, timeout=30) as other:
+
+        def call():
+            for i in range(20):
+                # a new connection each time, so that both workers are asked
+                response = (client, other)[i % 2].get("/predictions", headers={"Connection": "close"})
+                statuses[response.status_code] += 1
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert statuses == {200: 25, 429: 55}
+    spent = client.get("/predictions")
+    assert 3000 < int(spent.headers["retry-after"]) <= 3600
+    assert spent.json()["title"] == "Limit spent"
