@@ -27,6 +27,8 @@ HIDDEN = re.compile(r"^(#\|\s*(hide|default_exp)\b|_all_ = )", re.M)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
 PICTURE = re.compile(
     r'<picture>.*?srcset="(?P<dark>[^"]+)".*?src="(?P<light>[^"]+)" alt="(?P<alt>[^"]*)".*?</picture>', re.S)
+NOTEBOOK = re.compile(r"nbs/\d+_\w+/(?!\d+_v\d)\w+\.ipynb")  # migrations have no page: Alembic runs them
+LISTED = re.compile(r"^\| `(\d+_\w+)` \|", re.M)                 # a row of a stage's table of notebooks
 MERMAID = re.compile(r"```mermaid\n(?P<diagram>.*?)```", re.S)
 
 
@@ -41,7 +43,7 @@ def page_of(path: str) -> str | None:
     "Page of the site that a file of the repository becomes; None if it becomes none."
     if path in PAGES: return PAGES[path]
     if path.startswith("docs/"): return path.removeprefix("docs/")
-    if re.fullmatch(r"nbs/\d+_\w+/\w+\.ipynb", path): return path
+    if NOTEBOOK.fullmatch(path): return path
     return None
 
 
@@ -114,7 +116,8 @@ def notebook_page(path: str) -> str:
     cells = [cell for cell in notebook["cells"] if not HIDDEN.search(source_of(cell))]
     for cell in cells:
         text = source_of(cell)
-        if cell["cell_type"] == "markdown": text = rewrite_links(replace_pictures(text, path), path)
+        if cell["cell_type"] == "markdown":
+            text = rewrite_links(replace_pictures(LISTED.sub(r"| [`\1`](\1.ipynb) |", text), path), path)
         if cell["cell_type"] == "code": text = re.sub(r"^#\|.*\n?", "", text, flags=re.M)
         cell["source"] = text.strip("\n")
     cells = [cell for cell in cells if cell["source"]]
@@ -140,8 +143,7 @@ def collect(out: Path):
     "Write all pages. A page that is unchanged keeps its time, so that Sphinx does not read it again."
     stages = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "nbs").glob("[0-9]*/*.ipynb"))
     exports = {path: exported_module(json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]) for path in stages}
-    migrations = ("proxy.versions",)  # run by Alembic, not imported
-    modules = {path: module for path, module in exports.items() if module and not module.startswith(migrations)}
+    modules = {path: module for path, module in exports.items() if module and page_of(path)}
     pages = {page: markdown_page(path) for path, page in PAGES.items() if path.endswith(".md") and page != "index.md"}
     pages["index.md"] = markdown_page("README.md", (ROOT / "docs/contents.md").read_text(encoding="utf-8"))
     pages |= {f"guides/{p.name}": markdown_page(f"docs/guides/{p.name}") for p in (ROOT / "docs/guides").glob("*.md")}

@@ -68,16 +68,20 @@ def type_links(annotation) -> str:
     return restify(annotation.__origin__ if get_origin(annotation) is Annotated else annotation, "smart")
 
 
+def table_row(name: str, annotation, default, comment: str) -> tuple[str, ...]:
+    "One row of a table as reStructuredText."
+    value = getattr(default, "__name__", None) or repr(default)
+    shown_default = "" if default is EMPTY or name == "return" else f"``{value}``"
+    shown_name = "returns" if name == "return" else f"``{name}``"
+    return shown_name, type_links(annotation), shown_default, to_rst(" ".join(comment.split()))
+
+
 def table(rows: list[tuple], kind: str) -> list[str]:
-    "The rows as lines of a reStructuredText table."
+    "The rows as lines of a reStructuredText table, without empty columns."
+    columns = list(zip((kind, "type", "default", "description"), *(table_row(*row) for row in rows)))
     lines = ["", ".. list-table::", "   :header-rows: 1", "   :class: docments", ""]
-    lines += [f"   * - {kind}", "     - type", "     - default", "     - description"]
-    for name, annotation, default, comment in rows:
-        value = getattr(default, "__name__", None) or repr(default)
-        shown = "" if default is EMPTY or name == "return" else f"``{value}``"
-        name = "returns" if name == "return" else f"``{name}``"
-        comment = to_rst(" ".join(comment.split()))
-        lines += [f"   * - {name}", f"     - {type_links(annotation)}", f"     - {shown}", f"     - {comment}"]
+    for cells in zip(*(column for column in columns if any(column[1:]))):
+        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
     return [*lines, ""]
 
 
