@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 COUNT := /^Collecting/ {printf "\r  collected %d", ++n} /^Installing/ {printf "\r  collected %d, installing", n} {fflush()} END {if (n) print ""}
 
-.PHONY: help install up test lab export readme screenshots lock clean
+.PHONY: help install up test lint docs lab export readme screenshots diagrams lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,13 +29,24 @@ test: install  ## run all tests, notebooks and tests/; SLOW=1 runs the slow ones
 	$(BIN)/nbdev_test --n_workers 2 $(if $(SLOW),--flags slow)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(SLOW),--slow)
 
+lint: install  ## style of notebooks, package and scripts; types of the package
+	$(BIN)/ruff check nbs tests benchmarks docs yelp_reviews
+	$(BIN)/mypy
+
+docs: install  ## the documentation site, in _docs/html
+	@rm -rf _docs/html
+	$(BIN)/python docs/collect.py _docs/source
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet -c docs -d _docs/doctrees _docs/source _docs/html
+	$(BIN)/python docs/check_site.py _docs/html
+
 lab: install  ## edit the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs
 
-export: install  ## notebooks to package and README, outputs cleaned
+export: install  ## notebooks to package, README and table of settings; outputs cleaned
 	$(BIN)/nbdev_export
 	$(BIN)/nbdev_clean
 	$(BIN)/nbdev_clean --fname papermill_runs
+	$(BIN)/python docs/settings_table.py
 	@$(MAKE) --no-print-directory readme
 
 readme:  ## README.md from nbs/index.ipynb
@@ -46,11 +57,14 @@ readme:  ## README.md from nbs/index.ipynb
 screenshots: install  ## docs/img anew, from synthetic reviews, in Debian's Chromium
 	$(BIN)/python docs/screenshots.py
 
+diagrams: install  ## the Mermaid diagrams as pictures for the site, in docs/img; needs npm
+	$(BIN)/python docs/diagrams.py
+
 lock:  ## make requirements.lock anew, from settings.ini, in an environment of its own
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet ".[serve,proxy,train,dashboard,dev]"
+	.venv-lock/bin/pip install --quiet ".[serve,proxy,encoder,train,dashboard,dev,docs]"
 	.venv-lock/bin/pip freeze --exclude yelp-reviews | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 
 clean:  ## remove what was built and the state of `make up`, not the cache
-	rm -rf .yelp build dist *.egg-info .venv
+	rm -rf .yelp build dist *.egg-info _docs .mypy_cache .ruff_cache .venv

@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['utc_now', 'uuid7', 'Caller', 'PredictionRecord', 'record_answer', 'stored_shape', 'listed_shape', 'is_correct']
 
-# %% ../../nbs/70_proxy/01_records.ipynb #5f392d0a
+# %% ../../nbs/70_proxy/01_records.ipynb #3839c4a0
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ..core.files import text_sha256
 
-# %% ../../nbs/70_proxy/01_records.ipynb #a299fc2c
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# %% ../../nbs/70_proxy/01_records.ipynb #e3f3aceb
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def utc_now() -> datetime:
     "Current time, aware, in UTC."
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 def uuid7(
     at: datetime,       # aware

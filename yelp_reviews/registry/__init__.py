@@ -5,11 +5,8 @@
 # %% auto #0
 __all__ = ['ModelRef', 'load_model', 'log_model', 'resolve', 'promote']
 
-# %% ../../nbs/50_registry/index.ipynb #f3cf9ad2
-from .versions import ModelRef, load_model, log_model, resolve
+# %% ../../nbs/50_registry/index.ipynb #9bcb9494
 from .promotion import promote
+from .versions import ModelRef, load_model, log_model, resolve
 
-# %% ../../nbs/50_registry/index.ipynb #5d0f5cc9
-_all_ = [
-    "ModelRef", "load_model", "log_model", "resolve", "promote",
-]
+_all_ = ["ModelRef", "load_model", "log_model", "resolve", "promote"]
