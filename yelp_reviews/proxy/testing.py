@@ -97,7 +97,7 @@ class Sandbox:
         if self.model_server.is_alive(): self.model_server.stop()
         shutil.rmtree(self.settings.home)
 
-# %% ../../nbs/70_proxy/16_testing.ipynb #0531f528
+# %% ../../nbs/70_proxy/16_testing.ipynb #b58809ca
 async def start_sandbox(
     build: Callable[[ProxySettings], FastAPI],  # builds the application of the proxy
 ) -> Sandbox:
@@ -107,6 +107,7 @@ async def start_sandbox(
         ProxySettings,
         home=Path(tempfile.mkdtemp()),
         database_url="",
+        tracking_uri="",
         server_url=model_server.url,
         log_requests=False,
     )
