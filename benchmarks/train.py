@@ -22,6 +22,7 @@ from sklearn.svm import LinearSVC
 from yelp_reviews.core.conventions import THRESHOLD
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.core.statistics import wilson_interval
+from yelp_reviews.data import SplitShares
 from yelp_reviews.data.preparation import Reviews, prepare
 from yelp_reviews.model.batches import BagData
 from yelp_reviews.model.text_sentiment import TextSentiment, collapse
@@ -64,7 +65,8 @@ def train_ours(csv_file: Path, max_epochs: int = 2) -> Trained:
     "Train the default recipe by Lightning, with callbacks and checkpoints."
     with tempfile.TemporaryDirectory() as cache, contextlib.redirect_stdout(io.StringIO()):
         settings = get_settings(cache=cache)
-        corpus = pack(prepare(str(csv_file), test=0., settings=settings, progress=False), progress=False)
+        reviews = prepare(str(csv_file), shares=SplitShares(test=0.), settings=settings, progress=False)
+        corpus = pack(reviews, progress=False)
         seed_everything(0)
         model, _ = fit(TextSentiment(), BagData(corpus), max_epochs)
         return Trained(model, corpus.n_grams, corpus.bits)

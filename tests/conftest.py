@@ -138,15 +138,24 @@ def new_key(project: Project, scopes: str = "predict,answer,read,admin", limit: 
 
 class Service:
     "A command of a project that serves, started and ready."
-    def __init__(self, project: Project, *args: str, port: str, ready: str = "/health/ready", **env):
-        self.args, self.project, self.env = args, project, env
+    def __init__(
+        self,
+        project: Project,
+        *args: str,
+        port: str,          # name of the service whose port the command uses
+        ready: str = "/health/ready",
+        preexec_fn=None,    # called in the process before the command begins
+        **env: str,
+    ):
+        self.args, self.project, self.env, self.preexec_fn = args, project, env, preexec_fn
         self.url = f"http://127.0.0.1:{project.ports[port]}"
         self.start(ready)
 
     def start(self, ready: str = "/health/ready"):
         "Start the command and wait until it is ready; `lines` and `errors` collect what it prints."
         self.lines, self.errors = [], []
-        self.process = self.project.popen(*self.args, env=self.env, start_new_session=True)
+        options = {"env": self.env, "preexec_fn": self.preexec_fn, "start_new_session": True}
+        self.process = self.project.popen(*self.args, **options)
         for lines, pipe in ((self.lines, self.process.stdout), (self.errors, self.process.stderr)):
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
         try: wait_answer(f"{self.url}{ready}")

@@ -102,4 +102,4 @@ def test_two_workers_share_one_limit(stored, services):
     assert statuses == {200: 25, 429: 55}
     spent = client.get("/predictions")
     assert 3000 < int(spent.headers["retry-after"]) <= 3600
-    assert spent.json()["title"] == "Limit spent"
+    assert spent.json()["title"] == "Rate limit exceeded"

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, Project, free_port
+from conftest import Project, free_port
 
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.core.tracking import use_mlflow
 from yelp_reviews.registry.versions import load_model
 from yelp_reviews.scorer.prediction import predict
 
-EVERYDAY = pd.read_json(ROOT / "tests/everyday.jsonl", lines=True)
+EVERYDAY = pd.read_json(Path(__file__).with_name("everyday.jsonl"), lines=True)
 TEXTS = list(EVERYDAY.text)
 
 

@@ -1,0 +1,74 @@
+"A worker that is killed is replaced, and a server that is told to stop finishes the requests in progress."
+import json
+import os
+import re
+import signal
+import time
+
+import httpx2
+from conftest import until
+
+from .conftest import Callers, begin_request, constant_scorer, read_page
+
+
+def seen_workers(server) -> set[int]:
+    "Process ids of the workers that answer twenty requests."
+    return {json.loads(read_page(server, "/version"))["worker"] for _ in range(20)}
+
+
+def counted_predictions(server) -> float:
+    "Predictions that the metrics of all workers count."
+    pattern = r'yelp_requests_total\{path="/predict",status="200"\} ([\d.]+)'
+    return float(re.search(pattern, read_page(server, "/metrics"))[1])
+
+
+def test_a_killed_worker_is_replaced_and_only_its_requests_are_lost(registry, serve):
+    registry.add_production(constant_scorer(1.))
+    server = serve("--model", "production", "--workers", "2")
+    until(lambda: len(seen_workers(server)) == 2, 30)
+
+    def is_replaced(worker: int) -> bool:
+        workers = seen_workers(server)
+        return worker not in workers and len(workers) == 2
+
+    with Callers(server) as callers:
+        time.sleep(1)
+        victim = min(seen_workers(server))
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: is_replaced(victim), 30)
+        time.sleep(1)
+        lost = len(callers.failures)
+        time.sleep(2)
+    assert len(callers.failures) == lost <= 8, "only what the killed worker had in hand is lost"
+    assert len(callers.answers) > 200
+    assert counted_predictions(server) >= len(callers.answers) - 8, "the metrics are those of both workers"
+
+
+def readiness(server) -> int:
+    "The status of the readiness route."
+    return httpx2.get(f"{server.url}/health/ready").status_code
+
+
+def is_connection_error(failure: str) -> bool:
+    return any(word in failure for word in ("Connect", "disconnected", "reset"))
+
+
+def test_sigterm_drains(registry, serve):
+    "The server says that it is not ready, answers for a while, then accepts nothing more and finishes what it has."
+    registry.add_production(constant_scorer(1.))
+    server = serve("--model", "production", YELP_DRAIN_SECONDS="1.5")
+    unfinished = begin_request(server, b'{"text": ', length=16)
+    with Callers(server) as callers:
+        time.sleep(.5)
+        server.process.terminate()
+        until(lambda: readiness(server) == 503, 1)
+
+        before = len(callers.answers)
+        time.sleep(.5)
+        assert len(callers.answers) > before and not callers.failures
+
+        until(lambda: callers.failures, 5)  # now nothing more is accepted
+        unfinished.sendall(b'"soup"}')
+        assert unfinished.recv(100).startswith(b"HTTP/1.1 200"), "what was in hand is finished"
+    assert all(map(is_connection_error, callers.failures)), set(callers.failures)
+    assert server.process.wait(10) in (0, -signal.SIGTERM)
