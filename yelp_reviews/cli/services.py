@@ -57,14 +57,14 @@ def _check_options(models: _ServedModels):
     if (models.share or models.shadow) and not models.candidate:
         raise UserError("--share and --shadow are for a candidate; give --candidate VERSION")
 
-# %% ../../nbs/90_cli/07_services.ipynb #22285d75
+# %% ../../nbs/90_cli/07_services.ipynb #5e080297
 def _server_factory(models: _ServedModels):
     "A function that builds a worker's application, and what it serves; raises `UserError` if there is no such model."
     from yelp_reviews.serving.watcher import build_app, fetch_pinned
     settings = get_settings(ServerSettings)
     pinned = None if models.follow else fetch_pinned(models.ref or settings.alias, settings)
     candidate = fetch_pinned(models.candidate, settings) if models.candidate else None
-    title = f"what {models.follow} names" if models.follow else pinned[1]["uri"]
+    title = f"what {models.follow} names" if models.follow else pinned.uri
     options = {"candidate": candidate, "share": models.share, "shadow": models.shadow}
     return partial(build_app, model=pinned, follow=models.follow or "", **options), title
 
