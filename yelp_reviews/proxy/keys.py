@@ -27,12 +27,12 @@ from .database import MicroBatcher, upsert, write_transaction
 from .records import utc_now
 from .tables import api_keys, rate_counts
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #34b254ff
+# %% ../../nbs/70_proxy/08_keys.ipynb #9057f502
 SCOPES = {
     "predict": "ask for predictions",
-    "answer": "say what is right",
+    "answer": "say whether a prediction is right",
     "read": "read predictions, statistics and metrics",
-    "admin": "erase",
+    "admin": "erase predictions",
 }
 "Every scope, and what it allows."
 
@@ -47,27 +47,27 @@ def parse_limit(
         raise UserError(f"{text!r} is not a limit; write a number and a time such as 600/minute")
     return limits.parse(text)
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #ee00dd5d
+# %% ../../nbs/70_proxy/08_keys.ipynb #0e3545d1
 def _hash(salt: bytes, secret: str) -> bytes:
-    "What is stored of a secret."
+    "The hash that is stored instead of a secret."
     return hashlib.sha256(salt + secret.encode()).digest()
 
 def _check_new_key(name: str, scopes: list[str], rate_limit: str):
-    "Raise `UserError` for a name, scopes or a limit that a key cannot have."
+    "Raise `UserError` for an invalid name, scope or limit."
     if not re.fullmatch(r"[\w .@-]{1,100}", name):
-        raise UserError(f"{name!r} is no name for a key; use up to 100 letters, digits, spaces, dots and dashes")
+        raise UserError(f"{name!r} is not a valid name for a key; use up to 100 letters, digits, spaces and ._@-")
     unknown = [scope for scope in scopes or [""] if scope not in SCOPES]
-    if unknown: raise UserError(f"There is no scope {unknown[0]!r}; use some of {', '.join(SCOPES)}")
+    if unknown: raise UserError(f"There is no scope {unknown[0]!r}; use one or more of {', '.join(SCOPES)}")
     if rate_limit: parse_limit(rate_limit)
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #346a98e2
+# %% ../../nbs/70_proxy/08_keys.ipynb #d1ff94f7
 async def create_key(
     engine: AsyncEngine,
     name: str,            # who uses the key; stored as the source of predictions and answers
     scopes: list[str],    # at least one of `SCOPES`
     rate_limit: str = "", # such as 600/minute; empty uses the configured limit
 ) -> str:
-    "Create a key and return it, for the only time; raises `UserError` for an invalid name, scope or limit."
+    "Create a key and return it; it cannot be retrieved later. Raises `UserError` for an invalid name, scope or limit."
     _check_new_key(name, scopes, rate_limit)
     id, salt, secret = secrets.token_hex(6), secrets.token_bytes(16), secrets.token_urlsafe(32)
     row = {
@@ -82,18 +82,18 @@ async def create_key(
     async with write_transaction(engine) as connection: await connection.execute(sa.insert(api_keys), [row])
     return f"yelp_{id}_{secret}"
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #82fe0473
+# %% ../../nbs/70_proxy/08_keys.ipynb #a90a9e39
 async def list_keys(engine: AsyncEngine) -> list[dict]:
-    "All keys, the oldest first, without salt and hash."
+    "All keys, oldest first, without salt and hash."
     columns = [column for column in api_keys.c if column.name not in ("salt", "hash")]
     query = sa.select(*columns).order_by(api_keys.c.created_at)
     async with engine.connect() as connection:
         return [dict(row) for row in (await connection.execute(query)).mappings()]
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #94536ecb
+# %% ../../nbs/70_proxy/08_keys.ipynb #52f62c49
 async def revoke_key(
     engine: AsyncEngine,
-    id: str, # the id of its row, not the key
+    id: str, # id of the key's row, not the key itself
 ) -> bool:
     "Revoke a key; False if no valid key has this id."
     valid = api_keys.c.revoked_at.is_(None)
@@ -101,13 +101,13 @@ async def revoke_key(
         query = sa.update(api_keys).where(api_keys.c.id == id, valid).values(revoked_at=utc_now())
         return (await connection.execute(query)).rowcount > 0
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #57ff4843
-_CACHE_SECONDS = 2. # that a worker remembers a key
+# %% ../../nbs/70_proxy/08_keys.ipynb #829b72c5
+_CACHE_SECONDS = 2. # how long a worker remembers a key
 _CACHE_SIZE = 10_000
 _KEY = re.compile(r"yelp_([0-9a-f]{12})_([\w-]{43})")
 _NO_KEY = {"salt": b"\0" * 16, "hash": b"\0" * 32, "revoked_at": None}
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #a6216441
+# %% ../../nbs/70_proxy/08_keys.ipynb #48fa8cba
 class KeyStore:
     "Checks keys against the database, and remembers them for two seconds."
     def __init__(self, engine: AsyncEngine):
@@ -115,7 +115,7 @@ class KeyStore:
         self._cache = {} # id -> (row, time at which it is read again)
 
     async def _row(self, id: str) -> dict:
-        "The row with this id, or one that no secret fits."
+        "The row with this id, or a placeholder that no secret matches."
         row, expires = self._cache.get(id, (None, 0.))
         if time.monotonic() < expires: return row
         async with self.engine.connect() as connection:
@@ -134,9 +134,9 @@ class KeyStore:
         matches = hmac.compare_digest(_hash(row["salt"], secret), row["hash"])
         return row if matches and row["revoked_at"] is None else None
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #1a6c0d4f
+# %% ../../nbs/70_proxy/08_keys.ipynb #39a69b63
 def _increment(connection: AsyncConnection, row: dict, now: float):
-    "Statement that adds a row of `rate_counts` to the counter of its name, and returns the counter."
+    "Statement that adds a row of `rate_counts` to the counter with its name, and returns the new count."
     insert, c = upsert(connection, rate_counts).values(row), rate_counts.c
     new, is_over = insert.excluded, c.expires <= now
     changes = {
@@ -205,7 +205,7 @@ class _RateLimitStorage(Storage):
         async with write_transaction(self.engine) as connection:
             await connection.execute(sa.delete(rate_counts).where(*conditions))
 
-# %% ../../nbs/70_proxy/08_keys.ipynb #540e05da
+# %% ../../nbs/70_proxy/08_keys.ipynb #10cc2866
 _cached_limit = lru_cache(1000)(parse_limit)
 
 class RateLimiter:
@@ -215,7 +215,7 @@ class RateLimiter:
         self._default = parse_limit(settings.rate_limit)
 
     def _limit(self, key: dict) -> limits.RateLimitItem:
-        "The limit of a key, or the configured one."
+        "The limit of a key, or the configured limit if it has none."
         return _cached_limit(key["rate_limit"]) if key["rate_limit"] else self._default
 
     def too_small(self, key: dict, cost: int) -> bool:
@@ -226,7 +226,7 @@ class RateLimiter:
         key: dict, # row of the key, from `KeyStore.check`
         cost: int = 1,
     ) -> float:
-        "Count a request; returns 0 if it may pass, otherwise the seconds until the limit is renewed, at least 1."
+        "Count a request; returns 0 if it may pass, otherwise the seconds until the next window, at least 1."
         limit = self._limit(key)
         if await self._limiter.hit(limit, key["id"], cost=cost): return 0.
         window = await self._limiter.get_window_stats(limit, key["id"])

@@ -12,16 +12,16 @@ from ..core.conventions import UserError
 from ..core.settings import Settings
 from .versions import ModelRef, find_version, newest_version, registry_client, resolve
 
-# %% ../../nbs/50_registry/04_promotion.ipynb #37fe748a
+# %% ../../nbs/50_registry/04_promotion.ipynb #b8c8a955
 def gate(
     metrics: dict[str, float], # of the version's run
     before: dict[str, float],  # of the run of the version that it replaces; empty if there is none
     comparable: bool = True,   # whether both runs were tested on the same data
 ) -> str:
-    "Compare a version with the one before; returns a sentence that begins with `passed`, `failed` or `open`."
+    "Compare a version with the one it replaces; returns a sentence that begins with `passed`, `failed` or `open`."
     if "test_accuracy" not in metrics: return "open: its run has no test metrics"
     if "test_accuracy_low" not in before or not comparable:
-        return "open: no version before it was tested on the same data"
+        return "open: it replaces no version that was tested on the same data"
     accuracy, lowest = metrics["test_accuracy"], before["test_accuracy_low"]
     verdict = "passed" if accuracy >= lowest else "failed"
     return f"{verdict}: test accuracy {accuracy:.3f}, against at least {lowest:.3f} for the version before"
@@ -40,15 +40,15 @@ def _verdict(client, run_id: str|None, run_id_before: str|None) -> str:
     metrics_before, data_before = _run_results(client, run_id_before)
     return gate(metrics, metrics_before, comparable=data == data_before)
 
-# %% ../../nbs/50_registry/04_promotion.ipynb #03a9d891
+# %% ../../nbs/50_registry/04_promotion.ipynb #97583224
 def _promotable(ref: str|None, settings: Settings) -> ModelRef:
-    "The registered version that a reference means; raises `UserError` for any other kind of model."
+    "The registered version that a reference names; raises `UserError` for any other kind of model."
     model = resolve(ref, settings) if ref else ModelRef.from_version(newest_version(settings))
     if not (model.version and model.uri.startswith(f"models:/{settings.model_name}/")):
         raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
     return model
 
-# %% ../../nbs/50_registry/04_promotion.ipynb #84509167
+# %% ../../nbs/50_registry/04_promotion.ipynb #85cafa1f
 _HISTORY_TAG = "promoted "
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -56,7 +56,7 @@ def promote(
     ref: str|None, # version number, alias or models:/…; None is the newest version
     settings: Settings,
 ) -> ModelRef:
-    "Make a registered version the one that the alias names; raises `UserError` if there is no such version."
+    "Move the alias to a registered version; raises `UserError` if there is no such version."
     model = _promotable(ref, settings)
     client, before = registry_client(settings), find_version(settings.alias, settings)
     if before and str(before.version) == model.version: return model
@@ -99,10 +99,10 @@ def _describe(client, version, served: str|None) -> dict:
         "metrics": {name: value for name, value in metrics.items() if name.startswith("test_")},
     }
 
-# %% ../../nbs/50_registry/04_promotion.ipynb #966f7cd6
+# %% ../../nbs/50_registry/04_promotion.ipynb #baa178c6
 def list_versions(
     settings: Settings,
-    most: int = 20, # length of the list
+    most: int = 20, # maximum length of the list
 ) -> list[dict]:
     "The newest versions, each with its run, time, test metrics, the gate's verdict and whether the alias names it."
     client, named = registry_client(settings), find_version(settings.alias, settings)

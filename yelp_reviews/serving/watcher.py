@@ -50,21 +50,21 @@ def save_last_good(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary: temporary.write_text(content)
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #782e3308
+# %% ../../nbs/65_serving/05_watcher.ipynb #67256f6f
 def load_last_good(alias: str, settings: ServerSettings) -> tuple[Scorer, ModelRef]|None:
-    "The version that was in service last; None if there is none or its artifact is damaged."
+    "The version that was last in service; None if there is none, or if its record or artifact is damaged."
     try:
         content = json.loads(_last_good_path(alias, settings).read_text())
         ref = ModelRef(**content["ref"], path=content["path"])
         return (load_scorer(Path(ref.path)), ref) if file_sha256(ref.path) == ref.digest else None
     except Exception: return None
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #5f27f767
+# %% ../../nbs/65_serving/05_watcher.ipynb #ec39a37e
 _LONGEST_PAUSE = 300 # seconds
 
 @dataclass
 class _Refusal:
-    "A version that could not be put into service, and when it is tried again."
+    "A version that could not be put into service, and when to retry it."
     failures: int = 0
     retry_at: float = 0. # on the monotonic clock
 
@@ -94,9 +94,9 @@ def _record_swap(alias: str, ref: ModelRef, settings: ServerSettings):
     try: save_last_good(alias, ref, settings)
     except Exception as e: log_event("not_remembered", version=ref.version, reason=str(e)[:300])
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #73853008
+# %% ../../nbs/65_serving/05_watcher.ipynb #61c0daca
 class AliasChecker:
-    "Puts the version into service that an alias names, one check at a time."
+    "Puts the version that an alias names into service, one check at a time."
     def __init__(self, slots: ModelSlots, settings: ServerSettings, alias: str):
         self.slots, self.settings, self.alias = slots, settings, alias
         self.on_failure: Callable[[], None] = lambda: None # called when a version cannot be put into service
@@ -111,13 +111,13 @@ class AliasChecker:
         except Exception as e: _log_refused(last_good[1].version, e, failures=1)
 
     def check(self):
-        "Swap if the alias names another version; raises `UserError` if the registry cannot be asked."
+        "Swap if the alias names another version; raises `UserError` if the registry does not answer."
         registered = find_version(self.alias, self.settings)
         if not registered: self._report_missing()
         elif not _is_version(self.slots.model, registered): self._try_swap(registered)
 
     def _try_swap(self, registered):
-        "Swap, unless the version was refused a short time ago; an error refuses it."
+        "Swap, unless the version was refused recently; refuse it if it cannot be put into service."
         version = str(registered.version)
         refusal = self._refusals.setdefault(version, _Refusal())
         if not refusal.is_over: return
@@ -137,9 +137,9 @@ class AliasChecker:
         self._reported_missing = True
         log_event("nothing_named", alias=self.alias)
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #f92bba3b
+# %% ../../nbs/65_serving/05_watcher.ipynb #7c83d8b2
 class AliasWatcher(threading.Thread):
-    "A thread that keeps the model in service at the version that an alias names."
+    "A thread that keeps the version that an alias names in service."
     def __init__(self, slots: ModelSlots, settings: ServerSettings, alias: str):
         super().__init__(name=f"watch {alias}", daemon=True)
         self.checker = AliasChecker(slots, settings, alias)
@@ -160,7 +160,7 @@ class AliasWatcher(threading.Thread):
             self.woken.clear()
 
     def wake(self):
-        "Check now instead of at the next poll."
+        "Check now instead of waiting for the next poll."
         self.woken.set()
 
     def stop(self):
@@ -168,7 +168,7 @@ class AliasWatcher(threading.Thread):
         self._ended = True
         self.wake()
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #0816568d
+# %% ../../nbs/65_serving/05_watcher.ipynb #ea9af974
 _WEBHOOK_MAX_AGE = 300 # seconds
 
 def webhook_signature(
@@ -177,17 +177,17 @@ def webhook_signature(
     timestamp: str, # seconds since 1970, as text
     body: bytes,
 ) -> str:
-    "MLflow's signature of a webhook call, see https://mlflow.org/docs/latest/ml/webhooks"
+    "MLflow's signature of a webhook call; see https://mlflow.org/docs/latest/ml/webhooks"
     signed = hmac.new(secret.encode(), f"{delivery}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(signed).decode()}"
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #9e55416b
+# %% ../../nbs/65_serving/05_watcher.ipynb #a11ee597
 def _is_signed(
     secret: str,
     headers: Mapping[str, str],
     body: bytes,
 ) -> bool:
-    "Is this a recent call of MLflow's, signed with the secret?"
+    "Is this a recent call from MLflow, signed with the secret?"
     names = ("delivery-id", "timestamp", "signature")
     delivery, timestamp, signature = (headers.get(f"x-mlflow-{name}", "") for name in names)
     if not re.fullmatch(r"[0-9]{1,12}", timestamp): return False
@@ -195,7 +195,7 @@ def _is_signed(
     expected = webhook_signature(secret, delivery, timestamp, body)
     return hmac.compare_digest(expected.encode(), signature.encode())
 
-# %% ../../nbs/65_serving/05_watcher.ipynb #e6c5f1ef
+# %% ../../nbs/65_serving/05_watcher.ipynb #ec6bd43d
 def _add_webhook(app: FastAPI, watcher: AliasWatcher, settings: ServerSettings):
     "Add the route that MLflow calls, unless `YELP_WEBHOOK_SECRET` is empty."
     secret = settings.webhook_secret.get_secret_value()
@@ -204,7 +204,7 @@ def _add_webhook(app: FastAPI, watcher: AliasWatcher, settings: ServerSettings):
     @app.post("/webhooks/mlflow", status_code=202, tags=["operation"])
     async def webhook(request: Request):
         if not _is_signed(secret, request.headers, await request.body()):
-            raise HTTPProblem(401, "Not signed", "the call is not signed with this server's secret, or is old")
+            raise HTTPProblem(401, "Not signed", "the call is not signed with this server's secret, or is too old")
         watcher.wake()
         return {"status": "looking"}
 

@@ -44,9 +44,9 @@ def _environment() -> dict:
         "packages": dict(sorted(packages.items())),
     }
 
-# %% ../../nbs/40_training/02_runs.ipynb #833496a9
+# %% ../../nbs/40_training/02_runs.ipynb #967e344c
 def _log_data(mlflow, report: Report):
-    "Record the data of the active run: as tags, as a report and as an MLflow dataset."
+    "Describe the data of the active run, in tags, a report and an MLflow dataset."
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     mlflow.set_tags({

@@ -39,12 +39,12 @@ def _declares_more_than(
     length = headers.get(b"content-length", b"0").lstrip(b"0") or b"0"
     return length.isdigit() and (len(length) > 18 or int(length) > limit)
 
-# %% ../../nbs/60_web/04_middleware.ipynb #06de2587
+# %% ../../nbs/60_web/04_middleware.ipynb #c25e8a9d
 @types.coroutine
 def _resume(steps: Iterator, pending):
-    "Continue an awaitable that has been run up to its first wait, for `pending`."
+    "Continue an awaitable that was run until it had to wait for `pending`."
     try: yield pending
-    except BaseException as e: # a timeout or a cancellation, which the awaitable has to know of
+    except BaseException as e: # a timeout or a cancellation, which the awaitable must see
         try: pending = steps.throw(e)
         except StopIteration as done: return done.value
         return (yield from _resume(steps, pending))
@@ -139,9 +139,9 @@ def _log_failure(exchange: _Exchange, error: Exception):
         where=[f"{frame.name}:{frame.lineno}" for frame in innermost],
     )
 
-# %% ../../nbs/60_web/04_middleware.ipynb #4a2d13e9
+# %% ../../nbs/60_web/04_middleware.ipynb #2aede7b5
 async def _answer(app, exchange: _Exchange, receive: Callable, problem: HTTPProblem|None):
-    "Let the application answer, unless there is a problem already; every exception becomes a problem."
+    "Let the application answer, unless there is already a problem; every exception becomes a problem."
     try:
         if problem: raise problem
         await app(exchange.scope, receive, exchange.send)
@@ -211,9 +211,9 @@ async def _send_json(send: Callable, content: bytes):
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
-# %% ../../nbs/60_web/04_middleware.ipynb #f61a6a93
+# %% ../../nbs/60_web/04_middleware.ipynb #8d8ed04c
 class FastPathMiddleware:
-    "ASGI middleware: answer good JSON requests to one path without the framework."
+    "ASGI middleware: answer valid JSON requests to one path without the framework."
     def __init__(self,
         app,
         path: str,
