@@ -6,13 +6,13 @@
 __all__ = ['METRIC_MEANINGS', 'expected_calibration_error', 'compute_metrics', 'metric_rows', 'compare', 'fit_temperature',
            'accuracy_by_slice', 'length_bands', 'time_predictions', 'latency_row']
 
-# %% ../../nbs/45_evaluation/01_metrics.ipynb #ee0ba3c8
+# %% ../../nbs/45_evaluation/01_metrics.ipynb #7bee2d5a
 import time
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, f1_score, log_loss, roc_auc_score
 
 from ..core.conventions import THRESHOLD, UserError
 from ..core.statistics import CALIBRATION_BINS, calibration_bin, wilson_interval
@@ -28,7 +28,7 @@ def expected_calibration_error(
     differences = np.bincount(calibration_bin(probabilities), labels - probabilities, CALIBRATION_BINS)
     return float(np.abs(differences).sum() / len(labels))
 
-# %% ../../nbs/45_evaluation/01_metrics.ipynb #212e41e1
+# %% ../../nbs/45_evaluation/01_metrics.ipynb #1d6212cf
 def compute_metrics(
     labels: np.ndarray,        # 0 or 1, shape (n,)
     probabilities: np.ndarray, # shape (n,)
@@ -47,11 +47,12 @@ def compute_metrics(
         "auroc": float(roc_auc_score(labels, probabilities)) if both_classes else None,
         "f1": float(f1_score(labels, positive, zero_division=0)),
         "log_loss": float(log_loss(labels, probabilities, labels=[0, 1])),
+        "brier": float(brier_score_loss(labels, probabilities, pos_label=1)),
         "ece": expected_calibration_error(labels, probabilities),
         "n": len(labels),
     }
 
-# %% ../../nbs/45_evaluation/01_metrics.ipynb #df80d78f
+# %% ../../nbs/45_evaluation/01_metrics.ipynb #f4441547
 METRIC_MEANINGS = {
     "accuracy": "share of reviews that are classified correctly",
     "accuracy_low": "lower end of the 95 % interval of the accuracy",
@@ -59,6 +60,7 @@ METRIC_MEANINGS = {
     "auroc": "probability that a positive review is ranked above a negative one",
     "f1": "harmonic mean of precision and recall for positive reviews",
     "log_loss": "mean negative log-likelihood in nats; guessing has 0.693",
+    "brier": "mean squared difference of probability and label; guessing has 0.25",
     "ece": "expected calibration error: mean gap between probability and observed share",
     "n": "number of reviews",
 }
