@@ -3,12 +3,15 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
-from conftest import Project
+import httpx2
+from conftest import ROOT, Project
 
 from yelp_reviews.data.sample import generate
 
@@ -53,6 +56,11 @@ def try_printed_request(printed: str) -> dict:
     return json.loads(subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout)
 
 
+def stored_models(folder: Path) -> list[Path]:
+    "Models in a folder, without those in the cache."
+    return [path for path in folder.rglob("model.safetensors") if folder / "cache" not in path.parents]
+
+
 def served_version(printed: str) -> str:
     return try_printed_request(printed)["details"]["model_version"]
 
@@ -84,6 +92,29 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(project):
     write_reviews(project, 2000)
     process, printed = up(project, *QUICK)
     assert served_version(printed) == "2"
+    stop(process)
+
+    # everything is in the state folder, which `make clean` removes
+    assert stored_models(project.folder) == stored_models(project.folder / ".yelp") != []
+    subprocess.run(["make", "-f", ROOT / "Makefile", "clean"], cwd=project.folder, capture_output=True, check=True)
+    assert not stored_models(project.folder)
+
+
+def test_the_working_directory_holds_nothing_that_up_needs(project, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    project.env["YELP_HOME"] = str(home)
+    write_reviews(project, 2500)
+    process, _ = up(project, *QUICK)
+    assert len(stored_models(home)) == 1
+    assert not stored_models(project.folder)
+    key = (home / "dashboard.key").read_text().strip()
+    models = httpx2.get(f"http://127.0.0.1:{project.ports['proxy']}/models", headers={"X-API-Key": key}).json()
+    assert models["mlflow"] == f"http://127.0.0.1:{project.ports['mlflow']}", "the dashboard links to MLflow"
+    stop(process)
+
+    for path in project.folder.iterdir(): shutil.rmtree(path) if path.is_dir() else path.unlink()
+    process, printed = up(project)
+    assert "epoch" not in printed and served_version(printed) == "1"
     stop(process)
 
 
