@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import httpx2
-from conftest import ROOT, Project
+from conftest import ROOT, Project, until
 
 from yelp_reviews.data.sample import generate
 
@@ -133,12 +133,28 @@ def test_ctrl_c_while_training_leaves_nothing(project):
     assert "has no version 'production'" in project.run("predict", "Good.", status=2)
 
 
+def process_ids(project: Project, command: str, service: str) -> list[str]:
+    "Ids of the processes of a service, newest last."
+    pattern = f"{command} .*--port {project.ports[service]}"
+    return subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split()
+
+
+def kill(processes: list[str]): subprocess.run(["kill", "-9", *processes], check=True)
+
+
 def test_a_service_that_ends_is_reported_and_the_others_stop(project):
+    "Only the dashboard is started again, because nothing depends on it."
     write_reviews(project, 2500)
-    process, _ = up(project, *QUICK)
-    pattern = f"serve .*--port {project.ports['server']}"
-    servers = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split()
-    subprocess.run(["kill", "-9", *servers], check=True)
+    process, printed = up(project, *QUICK)
+    dashboard = process_ids(project, "dashboard", "dashboard")
+    kill(dashboard)
+    until(lambda: "dashboard" not in listening(project), 5)
+    assert served_version(printed) == "1", "the others answer meanwhile"
+    until(lambda: "dashboard" in listening(project), 30)
+    assert process_ids(project, "dashboard", "dashboard") != dashboard
+    assert process.poll() is None
+
+    kill(process_ids(project, "serve", "server"))
     assert process.wait(20) == 2
     assert "A service ended: the model server; the logs are in" in process.stderr.read()
     assert not listening(project)
