@@ -74,7 +74,9 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(project):
     assert set(answer["details"]) == {"mlflow_run_id", "model_version", "inference_elapsed", "timestamp"}
     assert answer["details"]["model_version"] == "1"
     assert listening(project) == ["dashboard", "mlflow", "proxy", "server"]
-    assert (project.folder / ".yelp/dashboard.key").stat().st_mode & 0o777 == 0o600
+    key_file = project.folder / ".yelp/dashboard.key"
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert key_file.read_text().strip() not in printed and str(key_file) in printed, "captured output has no key"
 
     second = project.run("up", "--data", "reviews.csv", status=2)
     assert re.fullmatch(r"yelp-reviews: Port \d+ on 127.0.0.1, for MLflow, cannot be used .*\n", second), second
@@ -115,6 +117,17 @@ def test_the_working_directory_holds_nothing_that_up_needs(project, tmp_path_fac
     for path in project.folder.iterdir(): shutil.rmtree(path) if path.is_dir() else path.unlink()
     process, printed = up(project)
     assert "epoch" not in printed and served_version(printed) == "1"
+    stop(process)
+
+
+def test_hosts_that_other_machines_can_reach_are_refused_and_ipv6_is_served(project):
+    for host in ("0.0.0.0", "::"):
+        project.env["YELP_HOST"] = host
+        assert f"YELP_HOST='{host}' lets other machines reach the model server" in project.run("up", status=2)
+    write_reviews(project, 2500)
+    process, printed = up(project, "--insecure", *QUICK)
+    assert f"http://[::]:{project.ports['proxy']}" in printed
+    assert served_version(printed) == "1"
     stop(process)
 
 
