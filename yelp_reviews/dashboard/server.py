@@ -58,7 +58,7 @@ class _UnknownHostHandler(RequestHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"This dashboard does not answer for the host {name!r}; add it to YELP_DASHBOARD_HOSTS.\n")
 
-# %% ../../nbs/75_dashboard/11_server.ipynb #2182a8c9
+# %% ../../nbs/75_dashboard/11_server.ipynb #c6920a48
 class KernelLimitReached(Exception):
     "There are as many kernels as allowed."
 
@@ -67,6 +67,7 @@ class LimitedKernelManager(AsyncMappingKernelManager):
     def __init__(self, **options):
         super().__init__(**options)
         self._starting: set[str] = set() # ids of kernels whose start has begun
+        self._seen: set[str] = set()     # ids of kernels at which `cull_kernel_if_idle` has looked
 
     @property
     def has_room(self) -> bool:
@@ -89,6 +90,11 @@ class LimitedKernelManager(AsyncMappingKernelManager):
             if task not in pool: continue
             pool.remove(task)
             task.add_done_callback(lambda task: task.cancelled() or task.exception()) # expected, so not logged
+
+    async def cull_kernel_if_idle(self, kernel_id: str):
+        "Shut a kernel down if it is idle and this is not the first look at it."
+        if kernel_id in self._seen: await super().cull_kernel_if_idle(kernel_id)
+        self._seen = {known for known in (*self._seen, kernel_id) if known in self}
 
 # %% ../../nbs/75_dashboard/11_server.ipynb #30709607
 _RETRY_SECONDS = 30
