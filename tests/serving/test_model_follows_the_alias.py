@@ -1,4 +1,5 @@
 "A server that follows an alias serves the version that it names, soon after it moves and without a lost request."
+import json
 import time
 
 import httpx2
@@ -6,7 +7,7 @@ from conftest import until
 
 from yelp_reviews.serving.watcher import webhook_signature
 
-from .conftest import Callers, constant_scorer, served_version
+from .conftest import Callers, constant_scorer, read_page, served_version
 
 SECRET = "s3cret"
 
@@ -60,3 +61,21 @@ def test_a_signed_webhook_makes_the_server_look_at_once(registry, serve):
         assert call_webhook(server).status_code == 202
         until(lambda expected=version: served_version(server) == expected, 10)  # and not after 60 seconds
     assert httpx2.post(f"{server.url}/webhooks/mlflow", content=b"{}").status_code == 401, "the call is not signed"
+
+
+def versions_by_worker(server) -> dict[int, str]:
+    "The version that each worker serves, as far as forty requests reach them all."
+    descriptions = [json.loads(read_page(server, "/version")) for _ in range(40)]
+    return {description["worker"]: description["model_version"] for description in descriptions}
+
+
+def test_a_signed_webhook_reaches_every_worker(registry, serve):
+    versions = [registry.add(constant_scorer(score)) for score in (.3, .4, .5)]
+    registry.promote(versions[0])
+    settings = {"YELP_FOLLOW_SECONDS": "60", "YELP_WEBHOOK_SECRET": SECRET}
+    server = serve("--follow", "production", "--workers", "2", **settings)
+    until(lambda: len(versions_by_worker(server)) == 2, 30)
+    for version in versions[1:]:
+        registry.promote(version)
+        assert call_webhook(server).status_code == 202
+        until(lambda expected=version: list(versions_by_worker(server).values()) == [expected] * 2, 15)
