@@ -5,9 +5,10 @@ import time
 import httpx2
 from conftest import until
 
+from yelp_reviews.core.tracking import use_mlflow
 from yelp_reviews.serving.watcher import webhook_signature
 
-from .conftest import Callers, constant_scorer, read_page, served_version
+from .conftest import TEXT, Callers, constant_scorer, read_page, served_version
 
 SECRET = "s3cret"
 
@@ -79,3 +80,35 @@ def test_a_signed_webhook_reaches_every_worker(registry, serve):
         registry.promote(version)
         assert call_webhook(server).status_code == 202
         until(lambda expected=version: list(versions_by_worker(server).values()) == [expected] * 2, 15)
+
+
+def candidates_by_worker(server) -> dict[int, str|None]:
+    "The candidate of each worker, as far as forty requests reach them all."
+    descriptions = [json.loads(read_page(server, "/version")) for _ in range(40)]
+    return {description["worker"]: description["candidate"] for description in descriptions}
+
+
+def batch_versions(server) -> set[str]:
+    "The versions that answer a batch of different reviews."
+    texts = [f"{TEXT} {i}" for i in range(40)]
+    predictions = httpx2.post(f"{server.url}/predict/batch", json={"texts": texts}).json()["predictions"]
+    return {prediction["details"]["model_version"] for prediction in predictions}
+
+
+def test_a_candidate_is_replaced_and_removed_without_a_restart(registry, serve):
+    versions = [registry.add(constant_scorer(score)) for score in (.3, .4, .5)]
+    registry.promote(versions[0])
+    options = ("--candidate", "candidate", "--share", "0.5")
+    server = serve("--follow", "production", *options, "--workers", "2", YELP_FOLLOW_SECONDS="0.2")
+    mlflow = use_mlflow(registry.settings).MlflowClient()
+    for candidate in versions[1:]:
+        mlflow.set_registered_model_alias("yelp-model", "candidate", candidate)
+        until(lambda expected=candidate: list(candidates_by_worker(server).values()) == [expected] * 2, 30)
+        assert batch_versions(server) == {versions[0], candidate}
+        answers = json.loads(read_page(server, "/experiments"))["arms"]["candidate"]
+        assert answers["model_version"] == candidate
+        assert 0 < answers["predictions"] < 40, "those of the candidate before are not counted"
+
+    mlflow.delete_registered_model_alias("yelp-model", "candidate")
+    until(lambda: list(candidates_by_worker(server).values()) == [None] * 2, 30)
+    assert batch_versions(server) == {versions[0]}
