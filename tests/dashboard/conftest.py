@@ -45,7 +45,9 @@ class Stack:
         until(self._mlflow_answers, 60)
         self.server = self.start("serve", "--follow", "production", port="server")
         self.proxy = self.start("proxy", port="proxy")
-        self.dashboard = self.start("dashboard", "--idle", "20", port="dashboard", ready=VOILA_READY)
+        # pages of ended tests keep their kernels for a while
+        limit = {"YELP_DASHBOARD_KERNELS": "64"}
+        self.dashboard = self.start("dashboard", "--idle", "20", port="dashboard", ready=VOILA_READY, **limit)
 
     def start(self, command: str, *options: str, port: str, **more) -> Service:
         "Start a command of the project and wait until it is ready."

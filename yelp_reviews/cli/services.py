@@ -23,13 +23,13 @@ from ..core.settings import DashboardSettings, ProxySettings, ServerSettings, ge
 SERVICES = {"mlflow": "MLflow", "server": "the model server", "proxy": "the proxy", "dashboard": "the dashboard"}
 "Every service: its name in settings, and its name in messages."
 
-# %% ../../nbs/90_cli/07_services.ipynb #208dba0f
+# %% ../../nbs/90_cli/07_services.ipynb #c237d929
 def require_free_port(
     service: str, # a key of `SERVICES`
     address: Address,
 ):
     "Raise `UserError` if the service cannot listen on its address."
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try: probe.bind(address)
         except (OSError, TypeError, UnicodeError) as e:
@@ -126,7 +126,6 @@ def _voila_options(address: Address, kernels: int, idle: int) -> dict:
         "pool_size": kernels or 1,
         "show_tracebacks": False,
         "strip_sources": True,
-        "VoilaConfiguration.multi_kernel_manager_class": "yelp_reviews.dashboard.server.KernelManager",
         "VoilaConfiguration.allow_template_override": "NO",
         "VoilaConfiguration.allow_theme_override": "NO",
         "MappingKernelManager.cull_idle_timeout": idle,
@@ -141,7 +140,7 @@ def _dashboard_environment(home: str) -> dict[str, str]:
     paths = [templates, *filter(None, [os.environ.get("JUPYTER_PATH")])]
     return {"JUPYTER_PATH": os.pathsep.join(paths), "YELP_HOME": home, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
-# %% ../../nbs/90_cli/07_services.ipynb #fb115c4b
+# %% ../../nbs/90_cli/07_services.ipynb #31b2972b
 @cli.command("dashboard")
 @click.option("--kernels", type=click.IntRange(0, 64), default=2, show_default=True,
               help="Kernels that wait for visitors; each takes about 150 MB.")
@@ -157,5 +156,9 @@ def _dashboard_command(kernels, idle, address):
     click.echo(f"The dashboard is at {address.url} (Ctrl-C stops it)")
     os.environ |= _dashboard_environment(str(settings.home.resolve()))
     options = [f"--{name}={value}" for name, value in _voila_options(address, kernels, idle).items()]
-    from voila.app import Voila
-    Voila.launch_instance([str(package_folder("apps") / "dashboard.ipynb"), "--no-browser", *options])
+    from yelp_reviews.dashboard.server import DashboardServer
+    DashboardServer.launch_instance(
+        [str(package_folder("apps") / "dashboard.ipynb"), "--no-browser", *options],
+        host_names=[name.strip() for name in settings.dashboard_hosts.split(",") if name.strip()],
+        max_kernels=settings.dashboard_kernels,
+    )

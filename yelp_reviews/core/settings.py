@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Settings', 'ServiceSettings', 'ServerSettings', 'ProxySettings', 'DashboardSettings', 'get_settings', 'cache_dir',
-           'local_url']
+           'local_host', 'http_url', 'local_url']
 
 # %% ../../nbs/10_core/02_settings.ipynb #95f56d3d
 from pathlib import Path
@@ -74,11 +74,13 @@ class ProxySettings(ServiceSettings):
     drift_p: float = Field(.001, gt=0, lt=1)           # largest p-value reported as drift
     drift_webhook: SecretStr = SecretStr("")           # URL that is called when a drift state changes
 
-# %% ../../nbs/10_core/02_settings.ipynb #c69dfcf5
+# %% ../../nbs/10_core/02_settings.ipynb #47d7a66a
 class DashboardSettings(Settings):
     "Settings of the dashboard."
     proxy_url: str = ""                                # proxy; empty uses the one on this machine
     api_key: SecretStr = SecretStr("")                 # API key; empty uses the file `home`/dashboard.key
+    dashboard_hosts: str = ""                          # more host names that it answers for, separated by commas
+    dashboard_kernels: int = Field(8, ge=1, le=1000)   # most kernels at a time; each visitor needs one
 
 # %% ../../nbs/10_core/02_settings.ipynb #e2534882
 _S = TypeVar("_S", bound=Settings)
@@ -95,14 +97,21 @@ def get_settings(
         variable = field if field.isupper() else f"YELP_{field.upper()}"
         raise UserError(f"{variable}={error['input']!r} is not valid: {error['msg'].lower()}") from None
 
-# %% ../../nbs/10_core/02_settings.ipynb #6b3631ef
+# %% ../../nbs/10_core/02_settings.ipynb #fc6063f9
 def cache_dir(settings: Settings) -> Path:
     "Folder for downloads, prepared reviews and fetched models; raises `UserError` if its home folder does not exist."
     try: return settings.cache.expanduser()
     except RuntimeError as e:
         raise UserError(f"YELP_CACHE={str(settings.cache)!r} is not valid: {str(e).lower()}") from None
 
+def local_host(host: str) -> str:
+    "Address at which this machine reaches a service that listens on `host`."
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+def http_url(host: str, port: int) -> str:
+    "URL of a host and a port; an IPv6 address is put in brackets."
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
 def local_url(settings: Settings, port: int) -> str:
     "URL at which this machine reaches one of its own services."
-    host = settings.host.replace("0.0.0.0", "127.0.0.1")
-    return f"http://{host}:{port}"
+    return http_url(local_host(settings.host), port)
