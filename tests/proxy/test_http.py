@@ -168,3 +168,30 @@ def test_a_nonsensical_answer_of_the_model_server_is_a_503_and_not_stored(projec
     server.server_close()
     assert response.status_code == 503 and response.headers["retry-after"]
     assert read_rows(project) == []
+
+
+def test_misspelled_fields_and_parameters_are_refused_and_nothing_is_stored(stored, services):
+    server, _, client = services()
+    place = client.post("/predictions", json={"text": TEXT}).headers["location"]
+    refused = {
+        "is_positive_user_anser": client.post("/predictions", json={"text": TEXT, "is_positive_user_anser": True}),
+        "explain": client.post("/predictions/batch", json={"texts": [TEXT], "explain": True}),
+        "is_positive": client.patch(place, json={"is_positive_user_answered": True, "is_positive": True}),
+        "anwsered": client.get("/predictions?anwsered=true"),
+        "modelversion": client.get("/drift?modelversion=1"),
+        "explian": httpx2.post(f"{server.url}/predict", json={"text": TEXT, "explian": True}),
+        "count": httpx2.post(f"{server.url}/predict/batch", json={"texts": [TEXT], "count": True}),
+        "share": httpx2.get(f"{server.url}/experiments?share=1"),
+    }
+    for name, response in refused.items():
+        assert response.status_code == 422 and name in response.json()["detail"], response.text
+    row, = read_rows(stored)
+    assert row["user_answered"] is None
+
+
+def test_a_body_of_many_wrong_fields_holds_up_nobody_else(stored, services):
+    server, _, _ = services()
+    for body in ({"texts": [0] * 1_000_000}, {f"{i}": 0 for i in range(300_000)}):
+        start = time.monotonic()
+        assert httpx2.post(f"{server.url}/predict/batch", json=body, timeout=30).status_code == 422
+        assert time.monotonic() - start < 2
