@@ -103,3 +103,19 @@ def test_two_workers_share_one_limit(stored, services):
     spent = client.get("/predictions")
     assert 3000 < int(spent.headers["retry-after"]) <= 3600
     assert spent.json()["title"] == "Rate limit exceeded"
+    left = {name: int(spent.headers[f"RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset")}
+    assert (left["Limit"], left["Remaining"]) == (25, 0) and 3000 < left["Reset"] <= 3600
+
+
+def test_responses_say_what_is_left_of_the_limit(stored, services):
+    _, _, client = services()
+    client.headers["X-API-Key"] = new_key(stored, "predict,read", "10/hour")
+    responses = [
+        client.get("/statistics"),
+        client.post("/predictions/batch", json={"texts": [TEXT] * 5}),
+        client.post("/predictions", json={"text": ""}),
+        client.get("/nowhere"),
+    ]
+    assert [response.status_code for response in responses] == [200, 201, 422, 404]
+    assert [response.headers["RateLimit-Remaining"] for response in responses] == ["9", "4", "3", "2"]
+    assert "RateLimit-Limit" not in client.get("/health/live").headers
