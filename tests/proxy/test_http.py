@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx2
@@ -195,3 +196,21 @@ def test_a_body_of_many_wrong_fields_holds_up_nobody_else(stored, services):
         start = time.monotonic()
         assert httpx2.post(f"{server.url}/predict/batch", json=body, timeout=30).status_code == 422
         assert time.monotonic() - start < 2
+
+
+def test_of_answers_to_the_same_state_exactly_one_is_stored(stored, services):
+    _, _, client = services(workers=2)
+    created = client.post("/predictions", json={"text": TEXT})
+    place, etag = created.headers["location"], created.headers["etag"]
+    assert client.get(place).headers["etag"] == etag
+
+    def answer(i: int):
+        body = {"is_positive_user_answered": i % 2 == 0}
+        return client.patch(place, json=body, headers={"If-Match": etag})
+
+    with ThreadPoolExecutor(8) as threads:
+        responses = list(threads.map(answer, range(8)))
+    assert sorted(response.status_code for response in responses) == [200] + [412] * 7
+    after = client.get(place)
+    assert len(after.json()["history"]) == 1 and after.headers["etag"] != etag
+    assert client.patch(place, json={"is_positive_user_answered": None}).status_code == 200  # without a condition
