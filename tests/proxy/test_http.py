@@ -214,3 +214,15 @@ def test_of_answers_to_the_same_state_exactly_one_is_stored(stored, services):
     after = client.get(place)
     assert len(after.json()["history"]) == 1 and after.headers["etag"] != etag
     assert client.patch(place, json={"is_positive_user_answered": None}).status_code == 200  # without a condition
+
+
+def test_every_documented_route_has_a_version_and_works_without_it(stored, services):
+    _, proxy, client = services()
+    paths = client.get("/openapi.json").json()["paths"]
+    versioned = [path for path in paths if path.startswith("/v1/")]
+    without = {"/health/live", "/health/ready", "/ping", "/version", "/metrics"}
+    assert set(paths) - set(versioned) == without
+    assert {path.split("/")[2] for path in versioned} == {"predictions", "statistics", "drift", "models"}
+    created = client.post("/v1/predictions", json={"text": TEXT}).json()
+    assert client.get(f"/v1/predictions/{created['id']}").json() == client.get(f"/predictions/{created['id']}").json()
+    assert httpx2.get(f"{proxy.url}/v1/statistics").status_code == 401
