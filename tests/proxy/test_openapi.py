@@ -40,3 +40,9 @@ def test_the_guide_names_every_type_of_problem():
     guide = (ROOT / "docs/guides/proxy.md").read_text()
     assert len(titles) > 20
     assert [title for title in titles if f"`{problem_type(title).rpartition(':')[2]}`" not in guide] == []
+
+
+def test_every_answer_has_a_schema(document):
+    for name, operation in operations(document):
+        for response in operation["responses"].values():
+            assert all(content.get("schema") for content in response.get("content", {}).values()), name
