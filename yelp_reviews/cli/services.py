@@ -68,7 +68,7 @@ def _server_factory(models: _ServedModels):
     options = {"candidate": candidate, "share": models.share, "shadow": models.shadow}
     return partial(build_app, model=pinned, follow=models.follow or "", **options), title
 
-# %% ../../nbs/90_cli/07_services.ipynb #996cdcd0
+# %% ../../nbs/90_cli/07_services.ipynb #43b550bc
 @cli.command("serve")
 @model_option
 @click.option("--follow", metavar="ALIAS", help="Serve the version that this alias names, and swap when it moves.")
@@ -83,7 +83,7 @@ def _serve_command(workers, address, **models):
 
     The routes are POST /predict and /predict/batch; all of them are documented at /docs.
     """
-    from yelp_reviews.web.lifespan import run_workers
+    from yelp_reviews.web.workers import run_workers
     models = _ServedModels(**models)
     _check_options(models)
     require_free_port("server", address)
@@ -91,7 +91,7 @@ def _serve_command(workers, address, **models):
     click.echo(f"Serving {title} at {address.url} (Ctrl-C stops it)")
     run_workers(factory, address.host, address.port, workers)
 
-# %% ../../nbs/90_cli/07_services.ipynb #26e2a5c3
+# %% ../../nbs/90_cli/07_services.ipynb #38b77d47
 @cli.command("proxy")
 @workers_option
 @address_options("proxy")
@@ -103,7 +103,7 @@ def _proxy_command(workers, address):
     from yelp_reviews.proxy.app import build_proxy
     from yelp_reviews.proxy.keys import parse_limit
     from yelp_reviews.proxy.migrations import current_revision
-    from yelp_reviews.web.lifespan import run_workers
+    from yelp_reviews.web.workers import run_workers
     require_free_port("proxy", address)
     parse_limit(get_settings(ProxySettings).rate_limit)
     use_database(current_revision)

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     dashboard_port: _Port = 8866
     download_timeout: float = Field(5., gt=0, le=3600) # seconds without an answer before the next mirror is tried
 
-# %% ../../nbs/10_core/02_settings.ipynb #1e59d030
+# %% ../../nbs/10_core/02_settings.ipynb #a8e39fbb
 class ServiceSettings(Settings):
     "Limits that every HTTP service enforces."
     max_text_chars: int = Field(20_000, ge=1)          # longest review, in characters
@@ -47,6 +47,7 @@ class ServiceSettings(Settings):
     body_timeout: float = Field(10., gt=0)             # seconds that a request body may take to arrive
     drain_seconds: float = Field(1., ge=0)             # seconds between "not ready" and closing the port on SIGTERM
     log_requests: bool = True                          # write one JSON line per request, without the review
+    send_timeout: float = Field(30., gt=0)             # seconds until a caller that reads no response is cut off
 
 # %% ../../nbs/10_core/02_settings.ipynb #3a6c89b5
 class ServerSettings(ServiceSettings):
