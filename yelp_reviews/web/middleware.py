@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_URL_BYTES', 'RequestLimitMiddleware', 'FastPathMiddleware']
 
-# %% ../../nbs/60_web/04_middleware.ipynb #e349210b
+# %% ../../nbs/60_web/04_middleware.ipynb #2c489d83
 import asyncio
 import os
 import re
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pydantic import BaseModel, ValidationError
 
 from ..core.settings import ServiceSettings
-from .logs import log_event, log_request
+from .logs import log_event, log_request, shortened
 from .metrics import HTTPMetrics
 from .problems import HTTPProblem, problem_response, to_json
 
@@ -135,14 +135,14 @@ def _refusal(
     if running >= settings.max_concurrency and exchange.path not in _PROBES:
         return HTTPProblem(503, "Busy", f"{running} requests are in progress; try again", {"Retry-After": "1"})
 
-# %% ../../nbs/60_web/04_middleware.ipynb #2c1b48f3
+# %% ../../nbs/60_web/04_middleware.ipynb #c4d22b97
 def _log_failure(exchange: _Exchange, error: Exception):
     "Write the event of a request that failed with an exception."
     innermost = traceback.extract_tb(error.__traceback__)[-3:]
     log_event(
         "failed",
         request_id=exchange.request_id.decode(),
-        path=exchange.path,
+        path=shortened(exchange.path),
         error=type(error).__name__,
         where=[f"{frame.name}:{frame.lineno}" for frame in innermost],
     )
