@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/90_cli/08_up.ipynb #b261f469
+# %% ../../nbs/90_cli/08_up.ipynb #a3adc9af
 import os
 import signal
 import subprocess
@@ -22,7 +22,7 @@ from .database import use_database
 from .entry_point import Address, cli, column_option, data_option, parameter_option, show_progress
 from .models import load_requested_model, promote_version, synthetic_note
 from .recipes import check_parameters, papermill_notebook
-from .services import SERVICES, require_free_port
+from .services import SERVICES, insecure_option, require_free_port, require_safe_host
 from .training import Job, train
 from ..core.conventions import UserError
 from ..core.settings import Settings, get_settings
@@ -60,7 +60,7 @@ def _mlflow_service(settings: Settings) -> _Service:
         "--host", address.host, "--port", str(address.port),
     ])
 
-# %% ../../nbs/90_cli/08_up.ipynb #96dd3846
+# %% ../../nbs/90_cli/08_up.ipynb #a2e7b6c7
 def _local_services(settings: Settings) -> list[_Service]:
     "The services that `up` starts, in order."
     server = Address(settings.host, settings.server_port)
@@ -68,7 +68,7 @@ def _local_services(settings: Settings) -> list[_Service]:
     dashboard = Address(_LOOPBACK, settings.dashboard_port)
     own = [
         _Service("server", server, "/health/ready",
-                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port))),
+                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port), "--insecure")),
         _Service("proxy", proxy, "/health/ready", _yelp_reviews("proxy", "--port", str(proxy.port))),
         _Service("dashboard", dashboard, "/voila/static/voila-style.js",
                 _yelp_reviews("dashboard", "--host", _LOOPBACK, "--port", str(dashboard.port))),
@@ -200,12 +200,13 @@ def _serve_everything(services: list[_Service], settings: Settings):
         click.echo(_address_table(services, settings, key) + synthetic_note(scorer))
         _watch(processes, logs)
 
-# %% ../../nbs/90_cli/08_up.ipynb #8f00bd5a
+# %% ../../nbs/90_cli/08_up.ipynb #585635ee
 @cli.command("up")
 @data_option
 @column_option
 @parameter_option
-def _up_command(source, columns, parameters):
+@insecure_option
+def _up_command(source, columns, parameters, insecure):
     """Train if necessary, promote, and serve everything.
 
     Trains if there is no production model, or if it was trained on other reviews or with other parameters than these.
@@ -214,7 +215,9 @@ def _up_command(source, columns, parameters):
     for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.default_int_handler)
     settings = get_settings()
     services = _local_services(settings)
-    for service in services: require_free_port(service.name, service.address)
+    for service in services:
+        if service.name != "proxy": require_safe_host(service.name, service.address, insecure)
+        require_free_port(service.name, service.address)
     if parameters: parameters = check_parameters(parameters, papermill_notebook("train"))
     job = Job(source, columns, parameters)
     if _needs_training(job, settings): promote_version(train(job))
