@@ -127,7 +127,8 @@ def test_a_worker_that_cannot_start_is_not_restarted_all_the_time(project):
     program, starts, away = (project.folder / name for name in ("program.py", "starts", "away"))
     program.write_text(FAILING)
     port = str(project.ports["server"])
-    process = subprocess.Popen([sys.executable, program, port, starts, away], env=project.env, stderr=subprocess.DEVNULL)
+    command = [sys.executable, program, port, starts, away]
+    process = subprocess.Popen(command, env=project.env, stderr=subprocess.DEVNULL)
     try:
         until(lambda: starts.exists() and len(starts.read_text().splitlines()) == 2, 30)
         time.sleep(2)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_URL_BYTES', 'RequestLimitMiddleware', 'FastPathMiddleware']
 
-# %% ../../nbs/60_web/04_middleware.ipynb #2c489d83
+# %% ../../nbs/60_web/04_middleware.ipynb #25ee9ad8
 import asyncio
 import os
 import re
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from ..core.settings import ServiceSettings
 from .logs import log_event, log_request, shortened
 from .metrics import HTTPMetrics
-from .problems import HTTPProblem, problem_response, to_json
+from .problems import HEALTH_PATHS, HTTPProblem, problem_response, to_json
 
 # %% ../../nbs/60_web/04_middleware.ipynb #7801e576
 def _body_too_large(limit: int) -> HTTPProblem:
@@ -118,10 +118,10 @@ class _Exchange:
             message["headers"] = [*message.get("headers", ()), *self.response_headers]
         await self._send(message)
 
-# %% ../../nbs/60_web/04_middleware.ipynb #1ca09132
+# %% ../../nbs/60_web/04_middleware.ipynb #3eee5998
 MAX_URL_BYTES = 8192
 "Bytes that the path and the query of a request may have."
-_PROBES = ("/health/live", "/health/ready", "/metrics", "/ping")
+_PROBES = (*HEALTH_PATHS, "/metrics")
 
 def _refusal(
     exchange: _Exchange,
@@ -147,12 +147,19 @@ def _log_failure(exchange: _Exchange, error: Exception):
         where=[f"{frame.name}:{frame.lineno}" for frame in innermost],
     )
 
-# %% ../../nbs/60_web/04_middleware.ipynb #2aede7b5
+# %% ../../nbs/60_web/04_middleware.ipynb #6c3faa79
+def _as_get(exchange: _Exchange) -> dict:
+    "The scope for the application: HEAD on a health route is a GET whose body the server leaves out."
+    scope = exchange.scope
+    if scope["method"] == "HEAD" and exchange.path in HEALTH_PATHS: return scope | {"method": "GET"}
+    return scope
+
+# %% ../../nbs/60_web/04_middleware.ipynb #cef53b63
 async def _answer(app, exchange: _Exchange, receive: Callable, problem: HTTPProblem|None):
     "Let the application answer, unless there is already a problem; every exception becomes a problem."
     try:
         if problem: raise problem
-        await app(exchange.scope, receive, exchange.send)
+        await app(_as_get(exchange), receive, exchange.send)
     except HTTPProblem as e: await e.response(exchange.scope, receive, exchange.send)
     except Exception as e:
         _log_failure(exchange, e)
