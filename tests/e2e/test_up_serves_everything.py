@@ -123,7 +123,7 @@ def test_the_working_directory_holds_nothing_that_up_needs(project, tmp_path_fac
 def test_hosts_that_other_machines_can_reach_are_refused_and_ipv6_is_served(project):
     for host in ("0.0.0.0", "::"):
         project.env["YELP_HOST"] = host
-        assert f"YELP_HOST='{host}' lets other machines reach the model server" in project.run("up", status=2)
+        assert f"Other machines could reach the model server at '{host}'" in project.run("up", status=2)
     write_reviews(project, 2500)
     process, printed = up(project, "--insecure", *QUICK)
     assert f"http://[::]:{project.ports['proxy']}" in printed
