@@ -46,7 +46,7 @@ class PredictionFilters(w.HBox):
         "The filters in the terms of the client."
         return {"positive": self.verdict.value, "model_version": self.version.value.strip(), **self.answer.value}
 
-# %% ../../nbs/75_dashboard/08_predictions.ipynb #d8e3a207
+# %% ../../nbs/75_dashboard/08_predictions.ipynb #93212332
 class PageCursors:
     "The cursors of the current page and of those before it."
     def __init__(self):
@@ -59,8 +59,8 @@ class PageCursors:
         return self._visited[-1]
 
     def first(self):
-        "Go to the first page."
-        self._visited = [None]
+        "Go to the first page; what comes after it is not known before it is loaded."
+        self._visited, self.next = [None], None
 
     def older(self):
         "Go to the next page."
