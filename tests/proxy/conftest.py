@@ -77,3 +77,22 @@ def services(stored, artifact):
     for service in started:
         if service.process.poll() is None:
             service.stop()
+
+
+@pytest.fixture
+def proxy_alone():
+    "A function that starts the proxy alone, on SQLite; returns a client whose key has all scopes."
+    started, clients = [], []
+
+    def start(project, **env):
+        project.env["YELP_SERVER_URL"] = f"http://127.0.0.1:{project.ports['server']}"
+        arguments = ("proxy", "--port", str(project.ports["proxy"]))
+        started.append(Service(project, *arguments, port="proxy", ready="/health/live", **env))
+        clients.append(httpx2.Client(base_url=started[-1].url, headers={"X-API-Key": new_key(project)}, timeout=30))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+    for service in started:
+        service.stop()
