@@ -1,6 +1,7 @@
 "What tests across processes share: flags, projects with state of their own, services, databases."
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 import urllib.request
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,10 +49,12 @@ def pytest_sessionfinish(session):
 
 
 def free_port() -> int:
-    "A port that nothing listens on."
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    "A port that nothing listens on, below those that Linux gives to outgoing connections."
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition, seconds: float) -> float:

@@ -100,8 +100,9 @@ def empty_store(stack, postgres):
     postgres.psql(f"\\connect {database}\nTRUNCATE predictions, answers, tallies;")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    "Chromium, closed after each file, because an open Playwright keeps an event loop running."
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser

@@ -114,7 +114,7 @@ def _proxy_command(workers, address):
 _LARGEST_MESSAGE = 200 * 2**20
 "Bytes of a WebSocket message, which may contain an uploaded file."
 
-# %% ../../nbs/90_cli/07_services.ipynb #f5c05792
+# %% ../../nbs/90_cli/07_services.ipynb #4de28cdd
 def _voila_options(address: Address, kernels: int, idle: int) -> dict:
     "Voilà's options: no tracebacks, no code, no choice of template for visitors."
     return {
@@ -126,6 +126,7 @@ def _voila_options(address: Address, kernels: int, idle: int) -> dict:
         "pool_size": kernels or 1,
         "show_tracebacks": False,
         "strip_sources": True,
+        "VoilaConfiguration.multi_kernel_manager_class": "yelp_reviews.dashboard.server.KernelManager",
         "VoilaConfiguration.allow_template_override": "NO",
         "VoilaConfiguration.allow_theme_override": "NO",
         "MappingKernelManager.cull_idle_timeout": idle,
