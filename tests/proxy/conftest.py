@@ -12,7 +12,7 @@ from yelp_reviews.data.sample import generate
 from yelp_reviews.proxy.database import open_database
 from yelp_reviews.proxy.records import PredictionRecord
 from yelp_reviews.proxy.tables import predictions, tallies
-from yelp_reviews.proxy.tallies import tally_keys
+from yelp_reviews.proxy.tallies import TallyKey, tally_keys
 
 TEXT = "The soup was lovely, but we waited an hour for it."
 
@@ -43,7 +43,7 @@ def assert_tallies_equal_a_recount(project):
     records = [PredictionRecord(**row) for row in read_rows(project)]
     recount = Counter(key for record in records for key, _ in tally_keys(record))
     stored = {
-        (row["signal"], row["hour"], row["model_version"], row["bin"], row["answer"]): row["n"]
+        tuple(row[name] for name in TallyKey._fields): row["n"]
         for row in read_rows(project, tallies)
         if row["n"]
     }
