@@ -69,10 +69,11 @@ async def fill_first_schema(engine, records: list[PredictionRecord]):
             name = (key.signal, key.hour, key.model_version, key.bin, key.answer)
             n, total = counters.get(name, (0, 0.))
             counters[name] = n + 1, total + value
-    key = {"id": "0" * 12, "name": "shop", "salt": b"salt", "hash": sha256(b"salt" + SECRET.encode()).digest(),
-           "scopes": "predict,read", "at": MONDAY}
+    hashed = sha256(b"salt" + SECRET.encode()).digest()
+    key = {"id": "0" * 12, "salt": b"salt", "hash": hashed, "at": MONDAY}
     insert_key = sa.text("INSERT INTO api_keys (id, name, salt, hash, scopes, created_at) "
-                         "VALUES (:id, :name, :salt, :hash, :scopes, :at)").bindparams(sa.bindparam("at", type_=UTCDateTime))
+                         "VALUES (:id, 'shop', :salt, :hash, 'predict,read', :at)")
+    insert_key = insert_key.bindparams(sa.bindparam("at", type_=UTCDateTime))
     async with write_transaction(engine) as connection:
         await connection.execute(sa.insert(predictions), [vars(record) for record in records])
         for name, (n, total) in counters.items():
