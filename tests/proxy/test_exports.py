@@ -40,7 +40,7 @@ def status(reader: socket.socket) -> int:
 def test_a_key_runs_two_exports_and_others_are_not_affected(stored, services):
     _, _, client = services(YELP_DATABASE_POOL="2")
     store_answered_reviews(stored)
-    slow = new_key(stored, "read")
+    slow = new_key(stored, "read,read:all")
     readers = [start_export(client, slow) for _ in range(5)]
     assert sorted(map(status, readers)) == [200, 200, 429, 429, 429]
     assert client.get("/predictions").status_code == 200  # both connections of the pool are free
@@ -54,7 +54,7 @@ def test_a_key_runs_two_exports_and_others_are_not_affected(stored, services):
 def test_an_export_that_takes_too_long_is_cut_off(stored, services):
     _, proxy, client = services(YELP_EXPORT_SECONDS="1")
     store_answered_reviews(stored)
-    slow = new_key(stored, "read")
+    slow = new_key(stored, "read,read:all")
     readers = [start_export(client, slow) for _ in range(2)]
     assert [status(reader) for reader in readers] == [200, 200]
     until(lambda: sum('"export_cut"' in line for line in proxy.lines) == 2, 10)
