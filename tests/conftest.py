@@ -135,7 +135,7 @@ def artifact(trained) -> str:
 # Services
 
 
-def new_key(project: Project, scopes: str = "predict,answer,read,admin", limit: str = "1000000/second") -> str:
+def new_key(project: Project, scopes: str = "predict,answer,read,read:all,admin", limit: str = "1000000/second") -> str:
     "Create a key of the project's proxy."
     return project.run("keys", "create", "tests", "--scopes", scopes, "--limit", limit).strip()
 

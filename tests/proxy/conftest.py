@@ -12,7 +12,7 @@ from yelp_reviews.data.sample import generate
 from yelp_reviews.proxy.database import open_database
 from yelp_reviews.proxy.records import PredictionRecord
 from yelp_reviews.proxy.tables import predictions, tallies
-from yelp_reviews.proxy.tallies import tally_keys
+from yelp_reviews.proxy.tallies import TallyKey, tally_keys
 
 TEXT = "The soup was lovely, but we waited an hour for it."
 
@@ -43,7 +43,7 @@ def assert_tallies_equal_a_recount(project):
     records = [PredictionRecord(**row) for row in read_rows(project)]
     recount = Counter(key for record in records for key, _ in tally_keys(record))
     stored = {
-        (row["signal"], row["hour"], row["model_version"], row["bin"], row["answer"]): row["n"]
+        tuple(row[name] for name in TallyKey._fields): row["n"]
         for row in read_rows(project, tallies)
         if row["n"]
     }
@@ -77,3 +77,22 @@ def services(stored, artifact):
     for service in started:
         if service.process.poll() is None:
             service.stop()
+
+
+@pytest.fixture
+def proxy_alone():
+    "A function that starts the proxy alone, on SQLite; returns a client whose key has all scopes."
+    started, clients = [], []
+
+    def start(project, **env):
+        project.env["YELP_SERVER_URL"] = f"http://127.0.0.1:{project.ports['server']}"
+        arguments = ("proxy", "--port", str(project.ports["proxy"]))
+        started.append(Service(project, *arguments, port="proxy", ready="/health/live", **env))
+        clients.append(httpx2.Client(base_url=started[-1].url, headers={"X-API-Key": new_key(project)}, timeout=30))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+    for service in started:
+        service.stop()

@@ -124,3 +124,22 @@ def test_responses_say_what_is_left_of_the_limit(stored, services):
     assert [response.status_code for response in responses] == [200, 201, 422, 404]
     assert [response.headers["RateLimit-Remaining"] for response in responses] == ["9", "4", "3", "2"]
     assert "RateLimit-Limit" not in client.get("/health/live").headers
+
+
+def test_a_running_proxy_follows_rotations_and_new_limits(stored, services):
+    _, _, client = services()
+    old = new_key(stored, "read")
+
+    def status(key: str) -> int:
+        return client.get("/version", headers={"X-API-Key": key}).status_code
+
+    assert status(old) == 200
+    new = stored.run("keys", "rotate", old[5:17]).strip()
+    until(lambda: status(new) == 200, 5)
+    assert status(old) == 200
+    newest = stored.run("keys", "rotate", old[5:17], "--overlap", "0h").strip()
+    until(lambda: status(old) == status(new) == 401, 5)
+    assert status(newest) == 200
+    stored.run("keys", "limit", old[5:17], "1/hour")
+    until(lambda: status(newest) == 429, 5)
+    assert "used" in stored.run("keys", "list")
