@@ -35,7 +35,7 @@ CALL_SECONDS = 5         # until the ordinary caller gives up
 VISIT_SECONDS = 30       # until a visitor of the dashboard gives up
 DASHBOARD_FACTOR = 3     # the dashboard is measured longer, since opening the page takes seconds
 BUILD_UP_SECONDS = 3     # from the start of an attack to the first call that is counted
-MOST_MEMORY = 4_000      # resident megabytes at which an attack is ended early
+MOST_MEMORY = 4_000      # resident megabytes at which an attack is ended early; at twice as many, the service is killed
 ADDRESS_SPACE = 12 * 2**30  # bytes of a process
 LONG_TEXTS = 3_000       # answered reviews in an export, of 19,000 characters each
 RATE = "1000000/second"  # limit of the keys: not what is measured
@@ -103,7 +103,7 @@ def kill(service: Server):
 
 
 class Memory(threading.Thread):
-    "Follows the resident megabytes of a service and ends the attack when they are too many."
+    "Follows the resident megabytes of a service, and ends the attack, then the service, when they are too many."
     def __init__(self, service: Server, attacker: multiprocessing.Process):
         super().__init__(daemon=True)
         self.service, self.attacker, self.peak, self.ended = service, attacker, 0, threading.Event()
@@ -115,9 +115,11 @@ class Memory(threading.Thread):
                 with suppress(psutil.NoSuchProcess): resident += process.memory_info().rss
             self.peak = max(self.peak, resident / 1e6)
             if self.peak > MOST_MEMORY: self.attacker.kill()
+            if self.peak > 2 * MOST_MEMORY: return kill(self.service)
 
     def __str__(self):
-        return f"{self.peak:,.0f}" + (" (attack ended early)" if self.peak > MOST_MEMORY else "")
+        if self.peak < MOST_MEMORY: return f"{self.peak:,.0f}"
+        return f"{self.peak:,.0f} ({'service killed' if self.peak > 2 * MOST_MEMORY else 'attack ended early'})"
 
 
 class Checkout:
