@@ -11,7 +11,6 @@ CHECKS = (
     "status_code_conformance",
     "content_type_conformance",
     "response_schema_conformance",
-    "response_headers_conformance",
     "ignored_auth",
 )
 
