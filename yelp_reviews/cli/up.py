@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/90_cli/08_up.ipynb #ad3f52be
+# %% ../../nbs/90_cli/08_up.ipynb #f568ead4
 import os
 import shlex
 import signal
@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -24,7 +23,7 @@ from .database import use_database
 from .entry_point import Address, cli, column_option, data_option, parameter_option, show_progress
 from .models import load_requested_model, promote_version, synthetic_note
 from .recipes import check_parameters, papermill_notebook
-from .services import SERVICES, require_free_port
+from .services import SERVICES, insecure_option, require_free_port, require_safe_host
 from .training import Job, train
 from ..core.conventions import UserError
 from ..core.settings import Settings, get_settings, local_host
@@ -63,7 +62,7 @@ def _mlflow_service(settings: Settings) -> _Service:
         "--host", address.host, "--port", str(address.port),
     ])
 
-# %% ../../nbs/90_cli/08_up.ipynb #994308f2
+# %% ../../nbs/90_cli/08_up.ipynb #f0938af3
 def _local_services(settings: Settings) -> list[_Service]:
     "The services that `up` starts, in order."
     server = Address(settings.host, settings.server_port)
@@ -71,7 +70,7 @@ def _local_services(settings: Settings) -> list[_Service]:
     dashboard = Address(_LOOPBACK, settings.dashboard_port)
     own = [
         _Service("server", server, "/health/ready",
-                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port))),
+                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port), "--insecure")),
         _Service("proxy", proxy, "/health/ready", _yelp_reviews("proxy", "--port", str(proxy.port))),
         _Service("dashboard", dashboard, "/voila/static/voila-style.js",
                 _yelp_reviews("dashboard", "--host", _LOOPBACK, "--port", str(dashboard.port)), restarted=True),
@@ -157,7 +156,9 @@ def _needs_training(job: Job, settings: Settings) -> bool:
     reviews = prepare(job.source, parse_columns(job.columns), limit, settings=settings, progress=show_progress())
     return _is_outdated(scorer.info, job.parameters, reviews.report.fingerprint)
 
-# %% ../../nbs/90_cli/08_up.ipynb #c41c1241
+# %% ../../nbs/90_cli/08_up.ipynb #529a2998
+_DASHBOARD_SCOPES = ["predict", "answer", "read", "read:all"]
+
 def _dashboard_key(settings: Settings) -> str:
     "A valid key for the dashboard on this machine, created if necessary."
     from yelp_reviews.proxy.keys import KeyStore, create_key
@@ -165,7 +166,7 @@ def _dashboard_key(settings: Settings) -> str:
     async def valid_key(engine):
         key = path.read_text().strip() if path.exists() else ""
         if await KeyStore(engine).check(key): return key
-        key = await create_key(engine, "dashboard", ["predict", "answer", "read"], "60000/minute")
+        key = await create_key(engine, "dashboard", _DASHBOARD_SCOPES, "60000/minute")
         path.touch(mode=0o600)
         path.chmod(0o600) # also where a file was there before
         path.write_text(key + "\n")
@@ -252,27 +253,12 @@ def _serve_everything(services: list[_Service], settings: Settings):
         click.echo(_address_table(services, settings, key) + synthetic_note(scorer))
         _watch(services, processes, logs)
 
-# %% ../../nbs/90_cli/08_up.ipynb #7e9abae0
-def _require_safe_host(
-    service: str, # a key of `SERVICES`
-    address: Address,
-    insecure: bool, # was `--insecure` given?
-):
-    "Raise `UserError` if other machines can reach a service that has no authentication."
-    if insecure or address.host == "localhost": return
-    with suppress(ValueError):
-        if ip_address(address.host).is_loopback: return
-    raise UserError(
-        f"YELP_HOST={address.host!r} lets other machines reach {SERVICES[service]}, which has no authentication; "
-        "use 127.0.0.1, or give --insecure if nobody else is in that network"
-    )
-
-# %% ../../nbs/90_cli/08_up.ipynb #3410747b
+# %% ../../nbs/90_cli/08_up.ipynb #8440ebd2
 @cli.command("up")
 @data_option
 @column_option
 @parameter_option
-@click.option("--insecure", is_flag=True, help="Allow a YELP_HOST that other machines can reach.")
+@insecure_option
 def _up_command(source, columns, parameters, insecure):
     """Train if necessary, promote, and serve everything.
 
@@ -283,7 +269,7 @@ def _up_command(source, columns, parameters, insecure):
     settings = get_settings()
     services = _local_services(settings)
     for service in services:
-        _require_safe_host(service.name, service.address, insecure)
+        if service.name != "proxy": require_safe_host(service.name, service.address, insecure)
         require_free_port(service.name, service.address)
     if parameters: parameters = check_parameters(parameters, papermill_notebook("train"))
     job = Job(source, columns, parameters)

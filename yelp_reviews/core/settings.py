@@ -6,12 +6,14 @@
 __all__ = ['Settings', 'ServiceSettings', 'ServerSettings', 'ProxySettings', 'DashboardSettings', 'get_settings', 'cache_dir',
            'local_host', 'http_url', 'local_url']
 
-# %% ../../nbs/10_core/02_settings.ipynb #95f56d3d
+# %% ../../nbs/10_core/02_settings.ipynb #3fb24684
+import json
+import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .conventions import UserError
 
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
     dashboard_port: _Port = 8866
     download_timeout: float = Field(5., gt=0, le=3600) # seconds without an answer before the next mirror is tried
 
-# %% ../../nbs/10_core/02_settings.ipynb #1e59d030
+# %% ../../nbs/10_core/02_settings.ipynb #594df8cb
 class ServiceSettings(Settings):
     "Limits that every HTTP service enforces."
     max_text_chars: int = Field(20_000, ge=1)          # longest review, in characters
@@ -46,7 +48,8 @@ class ServiceSettings(Settings):
     max_concurrency: int = Field(256, ge=1)            # requests per worker at a time; more get status 503
     body_timeout: float = Field(10., gt=0)             # seconds that a request body may take to arrive
     drain_seconds: float = Field(1., ge=0)             # seconds between "not ready" and closing the port on SIGTERM
-    log_requests: bool = True                          # write one JSON line per request, without the review
+    log_requests: bool = True                          # a log line for every request, or only for the audit trail
+    send_timeout: float = Field(30., gt=0)             # seconds until a caller that reads no response is cut off
 
 # %% ../../nbs/10_core/02_settings.ipynb #3a6c89b5
 class ServerSettings(ServiceSettings):
@@ -54,7 +57,22 @@ class ServerSettings(ServiceSettings):
     follow_seconds: float = Field(1., ge=.1)           # seconds between two polls of the registry
     webhook_secret: SecretStr = SecretStr("")          # verifies MLflow's webhook calls; empty disables the webhook
 
-# %% ../../nbs/10_core/02_settings.ipynb #5e10b0db
+# %% ../../nbs/10_core/02_settings.ipynb #2b81406e
+def _split_list(value):
+    "The items of a comma-separated text or a JSON list; other values are returned as they are."
+    if not isinstance(value, str): return value
+    if value.lstrip().startswith("["): return json.loads(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+def _check_origin(origin: str) -> str:
+    "The origin; raises ValueError if no browser sends it like this."
+    if origin == "*" or re.fullmatch(r"[a-z][a-z\d+.-]*://[^/?#@\s]+", origin): return origin
+    raise ValueError("an origin is SCHEME://HOST or SCHEME://HOST:PORT, without a slash at its end")
+
+_Origin = Annotated[str, AfterValidator(_check_origin)]
+_Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+
+# %% ../../nbs/10_core/02_settings.ipynb #aaf3d713
 class ProxySettings(ServiceSettings):
     "Settings of the proxy: its database, its connection to the model server, and when it reports drift."
     database_url: SecretStr = SecretStr("")            # PostgreSQL or SQLite; empty uses a SQLite file in `home`
@@ -65,7 +83,7 @@ class ProxySettings(ServiceSettings):
     connect_timeout: float = Field(1., gt=0)           # seconds to connect to the model server
     model_timeout: float = Field(5., gt=0)             # seconds for the model server's complete answer
     rate_limit: str = "6000/minute"                    # for keys without a limit of their own
-    cors_origins: tuple[str, ...] = ()                 # origins of web pages that may call the proxy
+    cors_origins: _Origins = ()                        # origins of web pages that may call the proxy, comma-separated
     drift_seconds: float = Field(60., ge=1)            # seconds between two checks for drift
     drift_hours: int = Field(24, ge=1, le=8760)        # length of the window that is compared with the reference
     drift_least: int = Field(500, ge=10)               # fewest predictions in a window for a verdict on drift
@@ -73,6 +91,8 @@ class ProxySettings(ServiceSettings):
     drift_alert: float = Field(.25, gt=0)              # population stability index at which the state becomes `alert`
     drift_p: float = Field(.001, gt=0, lt=1)           # largest p-value reported as drift
     drift_webhook: SecretStr = SecretStr("")           # URL that is called when a drift state changes
+    export_limit: int = Field(2, ge=1, le=100)         # exports that one key may run at a time, per worker
+    export_seconds: float = Field(600., gt=0)          # seconds after which an export is cut off
 
 # %% ../../nbs/10_core/02_settings.ipynb #47d7a66a
 class DashboardSettings(Settings):

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['STATES', 'save_reference', 'drift_report', 'record_drift_states']
 
-# %% ../../nbs/70_proxy/10_drift.ipynb #37bf824e
+# %% ../../nbs/70_proxy/10_drift.ipynb #6cbd6c08
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ..core.conventions import THRESHOLD
+from ..core.conventions import THRESHOLD, UserError
 from ..core.settings import ProxySettings
 from ..core.statistics import chi_squared_p_value, merge_bins, stability_index
+from .alerts import add_alert
 from .database import upsert, write_transaction
 from .records import utc_now
 from .statistics import histogram, read_snapshot, tally_conditions, tally_query
@@ -52,21 +53,17 @@ def _add_verdicts(histograms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     verdicts = [probability[:POSITIVE_BIN].sum(), probability[POSITIVE_BIN:].sum()]
     return histograms | {"positive": np.array(verdicts)}
 
-# %% ../../nbs/70_proxy/10_drift.ipynb #0285a3ff
+# %% ../../nbs/70_proxy/10_drift.ipynb #f73064b9
 async def save_reference(
     engine: AsyncEngine,
     answer: Mapping, # the model server's answer, as `serving.schemas.Reference`
 ):
-    "Store the reference of a model version, or replace it."
-    row = {
-        "model_version": answer["model_version"] or "",
-        "mlflow_run_id": answer["mlflow_run_id"],
-        "reference": answer["reference"],
-    }
+    "Store the reference of a model, or replace it."
+    model = {name: answer[name] or "" for name in ("mlflow_run_id", "model_version")}
     async with write_transaction(engine) as connection:
-        insert = upsert(connection, model_references).values(row)
-        changes = {name: insert.excluded[name] for name in ("mlflow_run_id", "reference")}
-        await connection.execute(insert.on_conflict_do_update(index_elements=["model_version"], set_=changes))
+        insert = upsert(connection, model_references).values(**model, reference=answer["reference"])
+        changes = {"reference": insert.excluded.reference}
+        await connection.execute(insert.on_conflict_do_update(index_elements=list(model), set_=changes))
 
 # %% ../../nbs/70_proxy/10_drift.ipynb #56b1d59a
 def _reference_counts(
@@ -90,47 +87,79 @@ def _signal_report(name: str, reference: np.ndarray, window: np.ndarray, setting
         "window": window.tolist(),
     }
 
-# %% ../../nbs/70_proxy/10_drift.ipynb #33f5320a
+# %% ../../nbs/70_proxy/10_drift.ipynb #d335ccba
+def _reference_query(model_version: str, mlflow_run_id: str|None) -> sa.Select:
+    "Query for the references of a version, or of one of its runs."
+    c = model_references.c
+    query = sa.select(c.mlflow_run_id, c.reference).where(c.model_version == model_version).order_by(c.mlflow_run_id)
+    return query if mlflow_run_id is None else query.where(c.mlflow_run_id == mlflow_run_id)
+
+def _only_reference(rows: list[sa.Row], model_version: str) -> dict:
+    "The reference among the rows of `_reference_query`, empty without rows; raises `UserError` if there are several."
+    if len(rows) > 1:
+        runs = ", ".join(row.mlflow_run_id for row in rows)
+        raise UserError(f"Version {model_version} belongs to several runs ({runs}); name one as mlflow_run_id")
+    return rows[0].reference if rows else {}
+
+# %% ../../nbs/70_proxy/10_drift.ipynb #5cd20d21
 async def drift_report(
     engine: AsyncEngine,
     settings: ProxySettings,
-    model_version: str,          # empty for a model without a version
-    until: datetime|None = None, # aware; end of the window; None is now
+    model_version: str,             # empty for a model without a version
+    mlflow_run_id: str|None = None, # needed if several runs have this version
+    until: datetime|None = None,    # aware; end of the window; None is now
 ) -> dict:
-    "Compare a version's predictions in the last `drift_hours` hours with its reference, signal by signal."
+    "Compare a model's predictions in the last `drift_hours` hours with its reference, signal by signal."
     until = until or utc_now()
     since = until - timedelta(hours=settings.drift_hours)
-    stored = sa.select(model_references.c.reference).where(model_references.c.model_version == model_version)
-    recent = tally_query(*tally_conditions(since, until, model_version))
+    stored = _reference_query(model_version, mlflow_run_id)
+    recent = tally_query(*tally_conditions(since, until, model_version, mlflow_run_id))
     tallies, references = await read_snapshot(engine, recent, stored)
-    reference = references[0].reference if references else {}
+    reference = _only_reference(references, model_version)
     windows = _add_verdicts({name: histogram(tallies, name) for name in _REFERENCE_SIGNALS})
     expected = _add_verdicts({name: _reference_counts(reference, name) for name in _REFERENCE_SIGNALS})
     return {
         "model_version": model_version or None,
+        "mlflow_run_id": mlflow_run_id or None,
         "since": since.isoformat(),
         "until": until.isoformat(),
         "predictions": int(windows["probability"].sum()),
         "signals": [_signal_report(name, expected[name], windows[name], settings) for name in windows],
     }
 
-# %% ../../nbs/70_proxy/10_drift.ipynb #6bf63532
+# %% ../../nbs/70_proxy/10_drift.ipynb #da290c7c
+async def _store_states(connection: AsyncConnection, report: dict) -> list[dict]:
+    "Store the states of all signals; returns the events of those that changed."
+    before = {row.signal: row.state for row in await connection.execute(sa.select(drift_states))}
+    insert = upsert(connection, drift_states)
+    update = insert.on_conflict_do_update(
+        index_elements=["signal"],
+        set_={name: insert.excluded[name] for name in ("state", "changed_at")},
+        where=drift_states.c.state != insert.excluded.state,
+    ).returning(drift_states.c.signal)
+    events = []
+    for signal in report["signals"]:
+        name = signal["signal"]
+        row = {"signal": name, "state": signal["state"], "changed_at": utc_now()}
+        if not (await connection.execute(update.values(row))).first(): continue
+        model = {column: report[column] for column in ("model_version", "mlflow_run_id")}
+        values = {column: signal[column] for column in ("state", "psi", "p_value")}
+        events.append({"signal": name, "before": before.get(name), **values, **model})
+    return events
+
+# %% ../../nbs/70_proxy/10_drift.ipynb #065b119a
+def _needs_alert(event: dict) -> bool:
+    "Is a change of state worth an alert?"
+    return event["before"] is not None or event["state"] in STATES[1:]
+
 async def record_drift_states(
     engine: AsyncEngine,
-    report: dict, # from `drift_report`
+    report: dict,        # from `drift_report`
+    alert: bool = False, # put the changes into the outbox of alerts
 ) -> list[dict]:
-    "Store the states of all signals; returns the signals that changed, with the state `before`, None the first time."
-    changed = []
+    "Store the states of all signals; returns the events of those that changed; `before` is None the first time."
     async with write_transaction(engine) as connection:
-        before = {row.signal: row.state for row in await connection.execute(sa.select(drift_states))}
-        insert = upsert(connection, drift_states)
-        update = insert.on_conflict_do_update(
-            index_elements=["signal"],
-            set_={name: insert.excluded[name] for name in ("state", "changed_at")},
-            where=drift_states.c.state != insert.excluded.state,
-        ).returning(drift_states.c.signal)
-        for signal in report["signals"]:
-            row = {"signal": signal["signal"], "state": signal["state"], "changed_at": utc_now()}
-            stored = (await connection.execute(update.values(row))).first()
-            if stored: changed.append(signal | {"before": before.get(signal["signal"])})
-    return changed
+        events = await _store_states(connection, report)
+        for event in events:
+            if alert and _needs_alert(event): await add_alert(connection, {"event": "drift", **event})
+    return events

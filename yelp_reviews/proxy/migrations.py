@@ -16,8 +16,8 @@ from ..core.settings import ProxySettings
 from .database import write_transaction
 from .tables import metadata
 
-# %% ../../nbs/70_proxy/05_migrations.ipynb #38273efa
-SCHEMA_REVISION = "0001"
+# %% ../../nbs/70_proxy/05_migrations.ipynb #7391c4e0
+SCHEMA_REVISION = "0002"
 "The revision of the schema that this version of the package works with."
 _LOCK = 7_237_113 # PostgreSQL's advisory lock; any number that all processes share
 

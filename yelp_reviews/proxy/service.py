@@ -5,24 +5,23 @@
 # %% auto #0
 __all__ = ['BackgroundTask', 'build_service']
 
-# %% ../../nbs/70_proxy/15_service.ipynb #00a90230
+# %% ../../nbs/70_proxy/15_service.ipynb #67fd286d
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI, Request
-from starlette.middleware.cors import CORSMiddleware
+from fastapi import APIRouter, Depends, FastAPI, Request
 
-from .access import SECURITY_HEADERS, APIKeyMiddleware, database_problem, requires_scope
+from .access import SECURITY_HEADERS, APIKeyMiddleware, add_cors, database_problem, requires_scope
 from .database import database_unavailable
 from .schemas import PROBLEMS
 from .state import ProxyState
 from ..web.lifespan import add_liveness, draining_lifespan
 from ..web.metrics import add_metrics
 from ..web.middleware import RequestLimitMiddleware
-from ..web.problems import add_problem_handlers
+from ..web.problems import add_problem_handlers, refuse_unknown_parameters
 
 # %% ../../nbs/70_proxy/15_service.ipynb #4ce62cfc
 BackgroundTask = Callable[[ProxyState], Awaitable[None]]
@@ -46,21 +45,10 @@ def _add_database_handlers(app: FastAPI):
         return database_problem(error).response
     for kind in (sa.exc.SQLAlchemyError, OSError, TimeoutError): app.add_exception_handler(kind, handle)
 
-# %% ../../nbs/70_proxy/15_service.ipynb #7baf56d6
-def _add_cors(app: FastAPI, origins: Sequence[str]):
-    if not origins: return
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["X-API-Key", "Content-Type", "Idempotency-Key"],
-    )
-
-# %% ../../nbs/70_proxy/15_service.ipynb #0d64b2eb
+# %% ../../nbs/70_proxy/15_service.ipynb #0d96e26f
 def _add_middleware(app: FastAPI, proxy: ProxyState, paths: set[str]):
     settings = proxy.settings
     app.add_middleware(APIKeyMiddleware, keys=proxy.keys, limits=proxy.limits)
-    _add_cors(app, settings.cors_origins)
     app.add_middleware(
         RequestLimitMiddleware,
         settings=settings,
@@ -68,12 +56,14 @@ def _add_middleware(app: FastAPI, proxy: ProxyState, paths: set[str]):
         paths=paths,
         headers=SECURITY_HEADERS,
     )
+    add_cors(app, settings.cors_origins)
 
-# %% ../../nbs/70_proxy/15_service.ipynb #dc127536
+# %% ../../nbs/70_proxy/15_service.ipynb #89f31fd9
 def build_service(
     proxy: ProxyState,
-    routers: Sequence[APIRouter],                # without a prefix
+    routers: Sequence[APIRouter],                # the API, without a prefix
     background: Sequence[BackgroundTask] = (),   # run from start to stop
+    operation: Sequence[APIRouter] = (),         # health checks and the like, which have no version
 ) -> FastAPI:
     "An application with these routes, and with the errors, limits, metrics and health checks of the proxy."
     app = FastAPI(
@@ -81,6 +71,7 @@ def build_service(
         version=version("yelp-reviews"),
         lifespan=_lifespan(proxy, background),
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
         docs_url=None,
         redoc_url=None,
     )
@@ -88,8 +79,11 @@ def build_service(
     add_problem_handlers(app)
     _add_database_handlers(app)
     add_liveness(app)
-    for router in routers: app.include_router(router)
+    for router in routers:
+        app.include_router(router, include_in_schema=False)
+        app.include_router(router, prefix="/v1")
+    for router in operation: app.include_router(router)
     add_metrics(app, proxy.metrics, dependencies=[requires_scope("read")], responses=PROBLEMS)
-    routes = [*app.routes, *(route for router in routers for route in router.routes)]
+    routes = [*app.routes, *(route for router in (*routers, *operation) for route in router.routes)]
     _add_middleware(app, proxy, {route.path for route in routes if hasattr(route, "path")})
     return app

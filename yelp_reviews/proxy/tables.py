@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['metadata', 'predictions', 'answers', 'tallies', 'api_keys', 'rate_counts', 'model_references', 'drift_states',
-           'UTCDateTime']
+           'alerts', 'UTCDateTime']
 
 # %% ../../nbs/70_proxy/02_tables.ipynb #03bb6158
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ metadata = sa.MetaData(naming_convention={
 })
 "All tables of the proxy."
 
-# %% ../../nbs/70_proxy/02_tables.ipynb #f8b1125a
+# %% ../../nbs/70_proxy/02_tables.ipynb #478d9e6f
 _ANSWERED = sa.text("user_answered IS NOT NULL")
 
 predictions = sa.Table(
@@ -60,6 +60,7 @@ predictions = sa.Table(
     sa.Column("request_sha256", sa.String(64)),               # digest of the request that used the idempotency key
     sa.UniqueConstraint("key_id", "idempotency_key"),
     sa.Index(None, "model_version", "id"),
+    sa.Index(None, "key_id", "id"),
     sa.Index("ix_predictions_answered", "id", postgresql_where=_ANSWERED, sqlite_where=_ANSWERED),
 )
 
@@ -80,12 +81,13 @@ answers = sa.Table(
     sa.Column("source", sa.String(100), nullable=False),      # name of the key that answered
 )
 
-# %% ../../nbs/70_proxy/02_tables.ipynb #e5c22a3c
+# %% ../../nbs/70_proxy/02_tables.ipynb #5a3180e3
 tallies = sa.Table(
     "tallies",
     metadata,
     sa.Column("signal", sa.String(16), primary_key=True),     # probability, latency, tokens or unknown
     sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),        # hours since 1970, UTC
+    sa.Column("mlflow_run_id", sa.String(64), primary_key=True),                 # empty if the model has no run
     sa.Column("model_version", sa.String(64), primary_key=True),                 # empty if the model has no version
     sa.Column("bin", sa.SmallInteger, primary_key=True, autoincrement=False),    # index into the signal's bins
     sa.Column("answer", sa.SmallInteger, primary_key=True, autoincrement=False), # 0, 1, or -1 for no answer
@@ -93,7 +95,7 @@ tallies = sa.Table(
     sa.Column("total", sa.Float, nullable=False),             # sum of their values, for the mean
 )
 
-# %% ../../nbs/70_proxy/02_tables.ipynb #3a458f1e
+# %% ../../nbs/70_proxy/02_tables.ipynb #334cd84c
 api_keys = sa.Table(
     "api_keys",
     metadata,
@@ -105,6 +107,11 @@ api_keys = sa.Table(
     sa.Column("rate_limit", sa.String(100)),                  # such as 600/minute; null uses the configured limit
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("revoked_at", UTCDateTime),                     # null while the key is valid
+    sa.Column("expires_at", UTCDateTime),                     # null if the key does not expire
+    sa.Column("last_used_at", UTCDateTime),                   # accurate to a minute; null before the first use
+    sa.Column("previous_salt", sa.LargeBinary(16)),           # of the secret before the last rotation
+    sa.Column("previous_hash", sa.LargeBinary(32)),
+    sa.Column("previous_until", UTCDateTime),                 # end of that secret's validity
 )
 
 rate_counts = sa.Table(
@@ -115,12 +122,12 @@ rate_counts = sa.Table(
     sa.Column("expires", sa.Float, nullable=False),           # end of the window, seconds since 1970
 )
 
-# %% ../../nbs/70_proxy/02_tables.ipynb #9c4ed577
+# %% ../../nbs/70_proxy/02_tables.ipynb #682c474f
 model_references = sa.Table(
     "model_references",
     metadata,
+    sa.Column("mlflow_run_id", sa.String(64), primary_key=True), # empty if the model has no run
     sa.Column("model_version", sa.String(64), primary_key=True), # empty if the model has no version
-    sa.Column("mlflow_run_id", sa.String(64)),
     sa.Column("reference", sa.JSON, nullable=False),          # edges and counts of each signal's histogram
 )
 
@@ -130,4 +137,13 @@ drift_states = sa.Table(
     sa.Column("signal", sa.String(16), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),        # ok, watch, alert, too little data or no reference
     sa.Column("changed_at", UTCDateTime, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("event", sa.JSON, nullable=False),              # what is sent to the webhook
+    sa.Column("attempts", sa.Integer, nullable=False),        # deliveries that were started
+    sa.Column("due_at", UTCDateTime, nullable=False, index=True), # next delivery, not before this time
 )

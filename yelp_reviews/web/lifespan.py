@@ -16,14 +16,14 @@ from fastapi import FastAPI
 from ..core.settings import ServiceSettings
 from .logs import log_event
 
-# %% ../../nbs/60_web/05_lifespan.ipynb #11ea5613
+# %% ../../nbs/60_web/05_lifespan.ipynb #56bfd65c
 def add_liveness(app: FastAPI):
     "Add `GET /health/live` and `GET /ping`, which answer as long as the process runs."
     @app.get("/ping", tags=["health"])
-    async def ping(): return {"ping": "pong"}
+    async def ping() -> dict[str, str]: return {"ping": "pong"}
 
     @app.get("/health/live", tags=["health"])
-    async def live(): return {"status": "live"}
+    async def live() -> dict[str, str]: return {"status": "live"}
 
 # %% ../../nbs/60_web/05_lifespan.ipynb #aa0f4dfa
 def _drain_on_sigterm(

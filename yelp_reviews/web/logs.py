@@ -51,7 +51,7 @@ def log_event(
     "Write one line of JSON: the time, the event and its fields."
     _EVENTS.info({"event": event, **fields})
 
-# %% ../../nbs/60_web/02_logs.ipynb #061e30f9
+# %% ../../nbs/60_web/02_logs.ipynb #5fb66f6a
 MAX_LOGGED_CHARS = 200
 "Characters of a path that are logged."
 _quoted = lru_cache(1024)(json.dumps)
@@ -64,20 +64,22 @@ class RequestFormatter(logging.Formatter):
     "Write what `EventFormatter` would write for the arguments of `log_request`."
     def format(self, record: logging.LogRecord) -> str:
         request_id, method, path, status, seconds = record.args
+        fields = "".join(f', "{name}": {_quoted(value)}' for name, value in record.fields.items())
         return (
             f'{{"time": {record.created:.3f}, "event": "request", "request_id": "{request_id}", '
             f'"method": {_quoted(method)}, "path": {_quoted(shortened(path))}, '
-            f'"status": {status}, "milliseconds": {1000 * seconds:.3f}}}'
+            f'"status": {status}, "milliseconds": {1000 * seconds:.3f}{fields}}}'
         )
 
 _REQUESTS = _stdout_logger("yelp_reviews.requests", RequestFormatter())
 
-# %% ../../nbs/60_web/02_logs.ipynb #3ecc2245
+# %% ../../nbs/60_web/02_logs.ipynb #a3cfba0b
 _TEMPLATE = vars(logging.LogRecord(_REQUESTS.name, logging.INFO, "", 0, "%s %s %s %d %.6f", None, None))
 
 class _RequestRecord(logging.LogRecord):
     "The record of a request: complete, so that any formatter can use it, but without a caller."
-    def __init__(self, *arguments): self.__dict__.update(_TEMPLATE, created=time.time(), args=arguments)
+    def __init__(self, *arguments, **fields: str):
+        self.__dict__.update(_TEMPLATE, created=time.time(), args=arguments, fields=fields)
 
 def log_request(
     request_id: str, # letters, digits and `_.:-` only
@@ -85,7 +87,8 @@ def log_request(
     path: str,
     status: int,
     seconds: float,  # from the first byte of the request to the end of the response
+    **fields: str,   # who sent it, and why it failed
 ):
     "Write the line of one request."
     if not _REQUESTS.isEnabledFor(logging.INFO): return
-    _REQUESTS.handle(_RequestRecord(request_id, method, path, status, seconds))
+    _REQUESTS.handle(_RequestRecord(request_id, method, path, status, seconds, **fields))

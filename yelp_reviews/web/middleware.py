@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_URL_BYTES', 'RequestLimitMiddleware', 'FastPathMiddleware']
 
-# %% ../../nbs/60_web/04_middleware.ipynb #25ee9ad8
+# %% ../../nbs/60_web/04_middleware.ipynb #fec46703
 import asyncio
 import os
 import re
@@ -21,7 +21,7 @@ from .logs import log_event, log_request, shortened
 from .metrics import HTTPMetrics
 from .problems import HEALTH_PATHS, HTTPProblem, problem_response, to_json
 
-# %% ../../nbs/60_web/04_middleware.ipynb #7801e576
+# %% ../../nbs/60_web/04_middleware.ipynb #72c3b251
 def _body_too_large(limit: int) -> HTTPProblem:
     detail = f"the body is larger than {limit:,} bytes; send less"
     return HTTPProblem(413, "Body too large", detail, {"Connection": "close"})
@@ -93,7 +93,7 @@ def _request_id(headers: dict[bytes, bytes]) -> bytes:
     requested = headers.get(b"x-request-id", b"")
     return requested if _REQUEST_ID.fullmatch(requested) else os.urandom(12).hex().encode()
 
-# %% ../../nbs/60_web/04_middleware.ipynb #1f636eb3
+# %% ../../nbs/60_web/04_middleware.ipynb #bb857ef5
 class _Exchange:
     "A request, and how far its response has got."
     __slots__ = (
@@ -115,10 +115,12 @@ class _Exchange:
         "Send a message, adding our headers to the start of the response."
         if message["type"] == "http.response.start":
             self.status, self.response_begun = message["status"], True
-            message["headers"] = [*message.get("headers", ()), *self.response_headers]
+            headers = list(message.get("headers", ()))
+            names = {name for name, _ in headers}
+            message["headers"] = headers + [header for header in self.response_headers if header[0] not in names]
         await self._send(message)
 
-# %% ../../nbs/60_web/04_middleware.ipynb #3eee5998
+# %% ../../nbs/60_web/04_middleware.ipynb #072683c6
 MAX_URL_BYTES = 8192
 "Bytes that the path and the query of a request may have."
 _PROBES = (*HEALTH_PATHS, "/metrics")
@@ -135,7 +137,7 @@ def _refusal(
     if running >= settings.max_concurrency and exchange.path not in _PROBES:
         return HTTPProblem(503, "Busy", f"{running} requests are in progress; try again", {"Retry-After": "1"})
 
-# %% ../../nbs/60_web/04_middleware.ipynb #c4d22b97
+# %% ../../nbs/60_web/04_middleware.ipynb #ee21b7c9
 def _log_failure(exchange: _Exchange, error: Exception):
     "Write the event of a request that failed with an exception."
     innermost = traceback.extract_tb(error.__traceback__)[-3:]
@@ -147,27 +149,44 @@ def _log_failure(exchange: _Exchange, error: Exception):
         where=[f"{frame.name}:{frame.lineno}" for frame in innermost],
     )
 
-# %% ../../nbs/60_web/04_middleware.ipynb #6c3faa79
+# %% ../../nbs/60_web/04_middleware.ipynb #d92b2929
 def _as_get(exchange: _Exchange) -> dict:
     "The scope for the application: HEAD on a health route is a GET whose body the server leaves out."
     scope = exchange.scope
     if scope["method"] == "HEAD" and exchange.path in HEALTH_PATHS: return scope | {"method": "GET"}
     return scope
 
-# %% ../../nbs/60_web/04_middleware.ipynb #cef53b63
+# %% ../../nbs/60_web/04_middleware.ipynb #638ecc38
 async def _answer(app, exchange: _Exchange, receive: Callable, problem: HTTPProblem|None):
     "Let the application answer, unless there is already a problem; every exception becomes a problem."
     try:
         if problem: raise problem
         await app(_as_get(exchange), receive, exchange.send)
-    except HTTPProblem as e: await e.response(exchange.scope, receive, exchange.send)
+    except HTTPProblem as e:
+        if e.status_code >= 500: exchange.scope["reason"] = e.detail
+        await e.response(exchange.scope, receive, exchange.send)
     except Exception as e:
         _log_failure(exchange, e)
         if exchange.response_begun: raise
         response = problem_response(500, "Internal error", "the server failed; its log says why")
         await response(exchange.scope, receive, exchange.send)
 
-# %% ../../nbs/60_web/04_middleware.ipynb #629747d2
+# %% ../../nbs/60_web/04_middleware.ipynb #a774d2ba
+_REFUSED = frozenset((401, 403, 408, 413, 414, 429))
+
+def _is_logged(exchange: _Exchange, log_requests: bool) -> bool:
+    "Does this request leave a line in the log?"
+    audited = exchange.status in _REFUSED or exchange.scope["method"] == "DELETE" or exchange.path.endswith("/export")
+    if audited or exchange.path in _PROBES: return audited
+    return log_requests or exchange.status >= 500
+
+def _who_and_why(scope: dict) -> dict[str, str]:
+    "Fields of the log: the client's address, the id of its key, and the reason of a failure, as far as they are known."
+    client = scope.get("client")
+    fields = {"client": client and client[0][:64], "key_id": scope.get("key_id"), "reason": scope.get("reason")}
+    return {name: value for name, value in fields.items() if value}
+
+# %% ../../nbs/60_web/04_middleware.ipynb #9f3e4bce
 class RequestLimitMiddleware:
     "ASGI middleware: request ids, limits, metrics and the request log."
     def __init__(self,
@@ -202,14 +221,15 @@ class RequestLimitMiddleware:
         path = template if template in self.paths else "other"
         self.metrics.of("requests", path, str(exchange.status)).inc()
         self.metrics.of("seconds", path).observe(seconds)
-        if self.settings.log_requests and exchange.path not in _PROBES:
-            method = exchange.scope["method"]
-            log_request(exchange.request_id.decode(), method, exchange.path, exchange.status, seconds)
+        if _is_logged(exchange, self.settings.log_requests):
+            request = exchange.request_id.decode(), exchange.scope["method"], exchange.path, exchange.status, seconds
+            log_request(*request, **_who_and_why(exchange.scope))
 
-# %% ../../nbs/60_web/04_middleware.ipynb #99752e58
+# %% ../../nbs/60_web/04_middleware.ipynb #93ecfea2
 def _is_json_post(scope: dict, headers: dict[bytes, bytes], path: str) -> bool:
     "Is this a POST of JSON to the path?"
     if scope["type"] != "http" or scope["path"] != path or scope["method"] != "POST": return False
+    if scope.get("query_string"): return False # only the framework knows the parameters of the route
     content_type = headers.get(b"content-type", b"")
     return content_type == b"application/json" or content_type.split(b";")[0].strip().lower() == b"application/json"
 
