@@ -146,7 +146,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
-def test_a_nonsensical_answer_of_the_model_server_is_a_503_and_not_stored(project, answer):
+def test_a_nonsensical_answer_of_the_model_server_is_a_502_and_not_stored(project, answer):
     status, content = NONSENSE[answer]
 
     class Nonsense(BaseHTTPRequestHandler):
@@ -167,7 +167,7 @@ def test_a_nonsensical_answer_of_the_model_server_is_a_503_and_not_stored(projec
     proxy.stop()
     server.shutdown()
     server.server_close()
-    assert response.status_code == 503 and response.headers["retry-after"]
+    assert response.status_code == 502, "this review, and not the server, may be the reason"
     assert read_rows(project) == []
 
 

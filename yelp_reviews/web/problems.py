@@ -65,7 +65,7 @@ class HTTPProblem(HTTPException):
         super().__init__(status, detail)
         self.response = problem_response(status, title, detail, headers)
 
-# %% ../../nbs/60_web/01_problems.ipynb #8a40228c
+# %% ../../nbs/60_web/01_problems.ipynb #74baf35d
 def document_problems(
     descriptions: dict[int, str], # what each status means
 ) -> dict:
@@ -76,6 +76,7 @@ def document_problems(
 PROBLEMS = document_problems({
     408: "Body too slow",
     413: "Body too large",
+    414: "URL too long",
     422: "Not a request that can be answered",
     503: "Busy, or not ready",
 })
