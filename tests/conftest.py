@@ -35,14 +35,13 @@ def pytest_collection_modifyitems(config, items):
         if "slow" in item.keywords: item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
-def pytest_sessionfinish(session):
-    "In CI, a skipped test fails the run, except for one that needs a GPU."
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if not (os.environ.get("YELP_CI") and reporter): return
-    skipped = [report.nodeid for report in reporter.stats.get("skipped", []) if "cuda" not in report.keywords]
-    if skipped:
-        reporter.write_line(f"{len(skipped)} skipped tests could have run: {', '.join(skipped)}", red=True)
-        session.exitstatus = 1
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    "In CI, a skipped test fails, except for one that needs a GPU."
+    report = yield
+    if report.skipped and os.environ.get("YELP_CI") and "cuda" not in item.keywords:
+        report.outcome, report.longrepr = "failed", f"skipped, although it could have run: {report.longrepr[-1]}"
+    return report
 
 
 # Waiting
