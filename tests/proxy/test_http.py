@@ -223,6 +223,8 @@ def test_every_documented_route_has_a_version_and_works_without_it(stored, servi
     without = {"/health/live", "/health/ready", "/ping", "/version", "/metrics"}
     assert set(paths) - set(versioned) == without
     assert {path.split("/")[2] for path in versioned} == {"predictions", "statistics", "drift", "models"}
-    created = client.post("/v1/predictions", json={"text": TEXT}).json()
-    assert client.get(f"/v1/predictions/{created['id']}").json() == client.get(f"/predictions/{created['id']}").json()
+    for prefix in ("/v1", ""):
+        place = client.post(f"{prefix}/predictions", json={"text": TEXT}).headers["location"]
+        assert place.startswith(f"{prefix}/predictions/")
+        assert client.get(place).json() == client.get(f"/v1{place.removeprefix('/v1')}").json()
     assert httpx2.get(f"{proxy.url}/v1/statistics").status_code == 401

@@ -47,10 +47,11 @@ def _created(
     content: dict,
     stored: list[PredictionRecord],
     replayed: bool,
+    place: str,      # path of the predictions
 ) -> Response:
     "Response with status 201 for stored predictions."
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    if len(stored) == 1: headers |= {"Location": f"/predictions/{stored[0].id}", "ETag": answer_etag(stored[0])}
+    if len(stored) == 1: headers |= {"Location": f"{place}/{stored[0].id}", "ETag": answer_etag(stored[0])}
     return Response(to_json(content), 201, headers, "application/json")
 
 # %% ../../nbs/70_proxy/17_write_routes.ipynb #65d7565b
@@ -82,6 +83,7 @@ _FAILED = document_problems({
 @router.post("/predictions", status_code=201, response_model=StoredPrediction, responses=_FAILED)
 async def predict_route(
     review: NewPrediction,
+    request: Request,
     proxy: State,
     key: dict = requires_scope("predict"),
     caller: Caller = Depends(get_caller),
@@ -94,14 +96,14 @@ async def predict_route(
     caller = replace(caller, body_sha256=text_sha256(f"{user_answered} {review.text}"))
     if earlier := await proxy.find_repeated([caller]):
         extra = await _explain_again(proxy, earlier[0], review.text, caller) if review.explain else {}
-        return _created(stored_shape(earlier[0], text=review.text, **extra), earlier, True)
+        return _created(stored_shape(earlier[0], text=review.text, **extra), earlier, True, request.url.path)
 
     body = {"text": review.text, "explain": review.explain}
     answer, latency = await proxy.ask_model("/predict", Prediction, body, caller.request_id, request_key)
     record = record_answer(answer, caller, latency, proxy.settings.keep_text, user_answered)
     [stored], replayed = await proxy.store([record])
     shape = stored_shape(stored, text=review.text, **_explanation(answer, stored))
-    return _created(shape, [stored], replayed)
+    return _created(shape, [stored], replayed, request.url.path)
 
 # %% ../../nbs/70_proxy/17_write_routes.ipynb #735b3ca3
 async def _spend_batch(proxy: ProxyState, key: dict, reviews: int):
@@ -119,10 +121,10 @@ def _batch_callers(caller: Caller, texts: list[str]) -> list[Caller]:
     return [first, *numbered]
 
 # %% ../../nbs/70_proxy/17_write_routes.ipynb #ebb169aa
-def _created_batch(stored: list[PredictionRecord], texts: list[str], replayed: bool) -> Response:
+def _created_batch(stored: list[PredictionRecord], texts: list[str], replayed: bool, path: str) -> Response:
     "Response with status 201 for the predictions of a batch."
     shapes = [stored_shape(record, text=text) for record, text in zip(stored, texts)]
-    return _created({"predictions": shapes}, stored, replayed)
+    return _created({"predictions": shapes}, stored, replayed, path.removesuffix("/batch"))
 
 # %% ../../nbs/70_proxy/17_write_routes.ipynb #66db5b2a
 @router.post(
@@ -133,6 +135,7 @@ def _created_batch(stored: list[PredictionRecord], texts: list[str], replayed: b
 )
 async def batch_route(
     reviews: NewPredictions,
+    request: Request,
     proxy: State,
     key: dict = requires_scope("predict"),
     caller: Caller = Depends(get_caller),
@@ -142,7 +145,7 @@ async def batch_route(
     _check_texts(texts)
     await _spend_batch(proxy, key, len(texts))
     callers = _batch_callers(caller, texts)
-    if earlier := await proxy.find_repeated(callers): return _created_batch(earlier, texts, True)
+    if earlier := await proxy.find_repeated(callers): return _created_batch(earlier, texts, True, request.url.path)
 
     answer, latency = await proxy.ask_model("/predict/batch", Predictions, {"texts": texts}, caller.request_id)
     answers = answer["predictions"]
@@ -152,7 +155,7 @@ async def batch_route(
         for one, caller in zip(answers, callers)
     ]
     stored, replayed = await proxy.store(records)
-    return _created_batch(stored, texts, replayed)
+    return _created_batch(stored, texts, replayed, request.url.path)
 
 # %% ../../nbs/70_proxy/17_write_routes.ipynb #06b5b74e
 def prediction_not_found(id: UUID) -> HTTPProblem:

@@ -101,12 +101,12 @@ def blank_text(name: str = "text") -> HTTPProblem:
     "The problem of a text without a word; `name` is the field of the request."
     return HTTPProblem(422, "Blank text", f"{name} is blank; send a review of at least one word")
 
-# %% ../../nbs/60_web/01_problems.ipynb #b2c8b059
+# %% ../../nbs/60_web/01_problems.ipynb #44efa4f9
 _MAX_FIELDS = 20 # no request has as many
 
 class RequestBody(BaseModel):
-    "Base of the schemas of request bodies: fields that the schema does not define are refused."
-    model_config = ConfigDict(extra="forbid")
+    "Base of the schemas of request bodies, which refuse unknown fields and values of another type, as 0 for false."
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
