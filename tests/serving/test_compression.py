@@ -54,3 +54,17 @@ def test_a_broken_body_and_an_unknown_encoding_are_refused(client):
             assert (refused.status_code, refused.json()["title"]) == (400, "Broken gzip")
         unknown = client.post(path, content=body, headers=GZIP | {"Content-Encoding": "br"})
         assert (unknown.status_code, unknown.headers["Accept-Encoding"]) == (415, "gzip")
+
+
+def test_answers_of_a_kilobyte_are_compressed_for_clients_that_accept_it(client):
+    long, short = {"text": TEXT * 40}, {"text": TEXT}
+    batch = {"texts": [TEXT] * 50}
+    for path, body in (("/predict", long), ("/predict/batch", batch), ("/metrics", None)):
+        method = "POST" if body else "GET"
+        compressed = client.request(method, path, json=body, headers={"Accept-Encoding": "gzip"})
+        plain = client.request(method, path, json=body, headers={"Accept-Encoding": "identity"})
+        assert compressed.headers.get("Content-Encoding") == "gzip", path
+        assert "Content-Encoding" not in plain.headers
+        assert plain.headers["Vary"] == compressed.headers["Vary"] == "Accept-Encoding"
+        assert int(compressed.headers["Content-Length"]) < len(plain.content) / 2
+    assert "Content-Encoding" not in client.post("/predict", json=short, headers={"Accept-Encoding": "gzip"}).headers
