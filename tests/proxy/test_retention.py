@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
+from conftest import new_key
 
 from yelp_reviews.proxy.predictions import add_predictions
 from yelp_reviews.proxy.records import Caller, PredictionRecord, record_answer, utc_now, uuid7
@@ -58,7 +59,7 @@ def test_no_transaction_of_prune_is_long(stored):
     deleted = []
 
     async def prune(engine):
-        from yelp_reviews.proxy.predictions import prune
+        from yelp_reviews.proxy.retention import prune
 
         def note(connection, cursor, statement, parameters, context, many):
             if statement.startswith("DELETE FROM predictions"):
@@ -94,6 +95,18 @@ def test_erased_reviews_are_in_no_file_of_sqlite(project, proxy_alone):
     assert all(record.text[:28].encode() in left for record in kept)
     project.run("db", "prune", "--older-than", "90d")
     assert b"wants this gone" not in contents(project)
+
+
+def test_after_an_erasure_the_proxy_still_sees_what_others_store(project, proxy_alone):
+    "A second process that ends must not delete the write-ahead log under the proxy."
+    client = proxy_alone(project)
+    [record] = records = old_predictions(1)
+    store(project, records)
+    assert client.delete(f"/predictions/{record.id}").status_code == 204
+    for _ in range(2):
+        client.headers["X-API-Key"] = new_key(project)
+        assert client.get("/predictions").status_code == 200
+    assert (project.folder / ".yelp/predictions.db-wal").exists()
 
 
 def test_only_the_owner_may_read_the_files(project, proxy_alone):

@@ -130,8 +130,8 @@ _vacuum_option = click.option("--vacuum/--no-vacuum", default=True, show_default
 @_vacuum_option
 def _prune_command(age, vacuum):
     "Delete old predictions, with their answers and counts."
-    from yelp_reviews.proxy.predictions import count_predictions, prune
     from yelp_reviews.proxy.records import utc_now
+    from yelp_reviews.proxy.retention import count_predictions, prune
     before = utc_now() - _parse_duration(age)
     async def work(engine):
         total = await count_predictions(engine, before)
@@ -141,13 +141,13 @@ def _prune_command(age, vacuum):
 # %% ../../nbs/90_cli/06_database.ipynb #7b860c26
 def _erase_one(id):
     "Erase a prediction; raises `UserError` if there is none."
-    from yelp_reviews.proxy.predictions import erase
+    from yelp_reviews.proxy.retention import erase
     if not use_database(lambda engine: erase(engine, id)): raise UserError(f"There is no prediction {id}")
     click.echo(f"Prediction {id} deleted")
 
 def _erase_source(source: str, vacuum: bool):
     "Erase all predictions of a source; raises `UserError` if there are none."
-    from yelp_reviews.proxy.predictions import count_predictions, erase_source
+    from yelp_reviews.proxy.retention import count_predictions, erase_source
     async def work(engine):
         total = await count_predictions(engine)
         return await _delete_many(engine, partial(erase_source, engine, source), total, vacuum)

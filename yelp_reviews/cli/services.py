@@ -127,8 +127,8 @@ def _proxy_command(workers, address):
     Callers need a key; see yelp-reviews keys create. All routes are documented at /docs.
     """
     from yelp_reviews.proxy.app import build_proxy
-    from yelp_reviews.proxy.keys import parse_limit
     from yelp_reviews.proxy.migrations import current_revision
+    from yelp_reviews.proxy.rate_limits import parse_limit
     from yelp_reviews.web.workers import run_workers
     require_free_port("proxy", address)
     parse_limit(get_settings(ProxySettings).rate_limit)

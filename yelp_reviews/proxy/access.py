@@ -17,7 +17,8 @@ from fastapi.security import APIKeyHeader
 from starlette.middleware.cors import CORSMiddleware
 
 from .database import database_unavailable
-from .keys import SCOPES, KeyStore, RateLimiter
+from .keys import SCOPES, KeyStore
+from .rate_limits import RateLimiter
 from .records import Caller
 from .schemas import IdempotencyKey
 from ..web.logs import log_event

@@ -6,7 +6,7 @@
 __all__ = ['State', 'ProxyMetrics', 'log_prediction', 'log_answer', 'report_answer', 'report_prediction', 'SharedCheck',
            'ProxyState', 'get_state']
 
-# %% ../../nbs/70_proxy/14_state.ipynb #987e6fd9
+# %% ../../nbs/70_proxy/14_state.ipynb #72e897a2
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ..core.settings import ProxySettings
 from .client import ModelClient
 from .database import MicroBatcher, open_engine, retry_once
-from .keys import ConcurrencyLimit, KeyStore, RateLimiter
-from .predictions import IdempotencyConflict, add_predictions
+from .keys import KeyStore
+from .predictions import IdempotencyConflict, PredictionErased, add_predictions, find_erased
+from .rate_limits import ConcurrencyLimit, RateLimiter
 from .records import Caller, PredictionRecord, is_correct
 from .tables import predictions
 from ..web.logs import log_event
@@ -117,24 +118,31 @@ class SharedCheck:
             self._task = asyncio.create_task(self._run())
         return await asyncio.shield(self._task) # a caller that disconnects does not cancel the check of the others
 
-# %% ../../nbs/70_proxy/14_state.ipynb #d536a26e
+# %% ../../nbs/70_proxy/14_state.ipynb #b03ef903
 _LOOKUP_SIZE = 5000 # keys per statement; databases limit the number of parameters
 
-async def _find_repeated(engine: AsyncEngine, key_id: str, idempotency_keys: list[str]) -> dict[str, PredictionRecord]:
-    "Stored predictions of an API key by their idempotency key."
+async def _find_repeated(
+    engine: AsyncEngine, key_id: str, idempotency_keys: list[str]
+) -> tuple[dict[str, PredictionRecord], bool]:
+    "Stored predictions of an API key by their idempotency key, and whether any was erased."
     c, stored = predictions.c, {}
     async with engine.connect() as connection:
         for start in range(0, len(idempotency_keys), _LOOKUP_SIZE):
             some = idempotency_keys[start:start + _LOOKUP_SIZE]
             query = sa.select(predictions).where(c.key_id == key_id, c.idempotency_key.in_(some))
             for row in await connection.execute(query): stored[row.idempotency_key] = PredictionRecord(*row)
-    return stored
+        erased = await find_erased(connection, [(key_id, key) for key in idempotency_keys])
+    return stored, bool(erased)
 
 def _key_reused() -> HTTPProblem:
     detail = "this Idempotency-Key was used for another request; use a new one"
     return HTTPProblem(422, "Idempotency key reused", detail)
 
-# %% ../../nbs/70_proxy/14_state.ipynb #61e2432d
+def _prediction_erased() -> HTTPProblem:
+    detail = "predictions of this request were erased since; use a new Idempotency-Key to store them again"
+    return HTTPProblem(409, "Prediction erased", detail)
+
+# %% ../../nbs/70_proxy/14_state.ipynb #72c6ccce
 async def _find_replay(
     engine: AsyncEngine,
     callers: list[Caller], # of each review of one request
@@ -142,14 +150,12 @@ async def _find_replay(
     "What an earlier request with the same idempotency keys stored; empty if there was none. Raises `HTTPProblem`."
     keys = [caller.idempotency_key for caller in callers if caller.idempotency_key]
     if not keys: return []
-    stored = await retry_once(partial(_find_repeated, engine, callers[0].key_id, keys))
+    stored, erased = await retry_once(partial(_find_repeated, engine, callers[0].key_id, keys))
     if any(record.request_sha256 != callers[0].body_sha256 for record in stored.values()): raise _key_reused()
-    if 0 < len(stored) < len(keys):
-        detail = "predictions of this request were erased since; use a new Idempotency-Key to store them again"
-        raise HTTPProblem(409, "Prediction erased", detail)
+    if erased or 0 < len(stored) < len(keys): raise _prediction_erased()
     return [stored[key] for key in keys] if stored else []
 
-# %% ../../nbs/70_proxy/14_state.ipynb #54b826fb
+# %% ../../nbs/70_proxy/14_state.ipynb #026eb47a
 class ProxyState:
     "What one worker of the proxy holds, and the two steps of every prediction: ask the model, store the answer."
     def __init__(self, settings: ProxySettings):
@@ -189,6 +195,7 @@ class ProxyState:
         "Store predictions; returns what is stored, and whether it was stored by an earlier request with the same key."
         try: stored = await self._insert(records)
         except IdempotencyConflict: raise _key_reused() from None
+        except PredictionErased: raise _prediction_erased() from None
         new = {record.id for record in records}
         for record in stored:
             if record.id in new: report_prediction(self.metrics, record)

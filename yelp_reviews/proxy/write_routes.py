@@ -17,8 +17,9 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from ..core.files import text_sha256
 from .access import check_batch_limit, get_caller, require_scope, requires_scope, spend_limit
 from .client import model_server_failed
-from .predictions import erase, set_answer
+from .predictions import set_answer
 from .records import Caller, PredictionRecord, record_answer, stored_shape
+from .retention import erase
 from .schemas import PROBLEMS, Answer, IfMatch, NewPrediction, NewPredictions, StoredPrediction
 from .state import ProxyState, State, report_answer
 from ..serving.schemas import Prediction, Predictions

@@ -44,9 +44,9 @@ def _extend_keys():
     for name, kind in _KEY_COLUMNS.items(): op.add_column("api_keys", sa.Column(name, kind))
     _replace_scopes("read", "read,read:all")
 
-# %% ../../../nbs/70_proxy/04b_v0002_runs_keys_alerts.ipynb #10d3314e
-def _create_alerts():
-    "Create the outbox of alerts, and the index of predictions by key."
+# %% ../../../nbs/70_proxy/04b_v0002_runs_keys_alerts.ipynb #97587ce7
+def _create_tables():
+    "Create the outbox of alerts, the digests of erased requests, and the index of predictions by key."
     op.create_table(
         "alerts",
         sa.Column("id", sa.Uuid, primary_key=True),
@@ -55,6 +55,11 @@ def _create_alerts():
         sa.Column("due_at", _time, **_required),
     )
     op.create_index("ix_alerts_due_at", "alerts", ["due_at"])
+    op.create_table(
+        "erased_requests",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("erased_at", _time, **_required),
+    )
     op.create_index("ix_predictions_key_id_id", "predictions", ["key_id", "id"])
 
 # %% ../../../nbs/70_proxy/04b_v0002_runs_keys_alerts.ipynb #0e624363
@@ -171,13 +176,13 @@ def _references_by_run():
                "FROM model_references")
     _replace_table("model_references", "references_by_run")
 
-# %% ../../../nbs/70_proxy/04b_v0002_runs_keys_alerts.ipynb #515df6fb
+# %% ../../../nbs/70_proxy/04b_v0002_runs_keys_alerts.ipynb #1a50fe67
 def upgrade():
     "Apply the changes."
     if op.get_context().dialect.name == "postgresql":
         op.execute("LOCK TABLE predictions, tallies IN SHARE ROW EXCLUSIVE MODE")
     _extend_keys()
-    _create_alerts()
+    _create_tables()
     _tallies_by_run()
     _references_by_run()
 
@@ -199,6 +204,7 @@ def downgrade():
     _references_by_version()
     _tallies_by_version()
     op.drop_index("ix_predictions_key_id_id", "predictions")
+    op.drop_table("erased_requests")
     op.drop_table("alerts")
     _replace_scopes("read:all", "")
     for name in _KEY_COLUMNS: op.drop_column("api_keys", name)
