@@ -5,16 +5,8 @@
 # %% auto #0
 __all__ = ['create_proxy', 'build_proxy']
 
-# %% ../../nbs/70_proxy/21_app.ipynb #d391ba2d
-import base64
-import hashlib
-import re
-from functools import cache
-
-from fastapi import FastAPI, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
-from fastapi.staticfiles import StaticFiles
+# %% ../../nbs/70_proxy/21_app.ipynb #ec063b1b
+from fastapi import FastAPI
 
 from ..core.settings import ProxySettings, get_settings
 from .drift_watch import watch_drift
@@ -24,43 +16,10 @@ from .read_routes import router as read_router
 from .service import build_service
 from .state import ProxyState
 from .write_routes import router as write_router
+from ..web.docs import add_docs
 from ..web.metrics import remove_dead_workers
-from ..web.problems import to_json
 
-# %% ../../nbs/70_proxy/21_app.ipynb #33400b4b
-def _docs_page(title: str) -> HTMLResponse:
-    "The page of Swagger UI; its addresses are relative, so it also works behind a reverse proxy that adds a prefix."
-    assets = "docs/assets"
-    page = get_swagger_ui_html(
-        title=title,
-        openapi_url="docs/openapi.json",
-        swagger_js_url=f"{assets}/swagger-ui-bundle.js",
-        swagger_css_url=f"{assets}/swagger-ui.css",
-        swagger_favicon_url=f"{assets}/favicon.png",
-    )
-    [script] = re.findall(rb"<script>(.*?)</script>", page.body, re.S)
-    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
-    page.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-    )
-    return page
-
-# %% ../../nbs/70_proxy/21_app.ipynb #970e896e
-def _add_docs(app: FastAPI):
-    "Add the page `/docs` and what it loads. All of it is for everybody; `access.PUBLIC_PATHS` lists it."
-    page = _docs_page(app.title)
-    document = cache(lambda: to_json(app.openapi()).encode())
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(): return page
-
-    @app.get("/docs/openapi.json", include_in_schema=False)
-    async def openapi(): return Response(document(), media_type="application/json")
-
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))
-
-# %% ../../nbs/70_proxy/21_app.ipynb #a93cb56c
+# %% ../../nbs/70_proxy/21_app.ipynb #394ba51e
 _ROUTERS = (write_router, read_router, monitoring_router)
 
 def create_proxy(
@@ -69,7 +28,7 @@ def create_proxy(
     "The proxy's application; its state is in `app.state.proxy`."
     proxy = ProxyState(settings or get_settings(ProxySettings))
     app = build_service(proxy, _ROUTERS, background=[watch_drift], operation=[health_router])
-    _add_docs(app)
+    add_docs(app)
     return app
 
 def build_proxy() -> FastAPI:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CircuitBreaker', 'model_server_unavailable', 'model_server_failed', 'ModelClient']
 
-# %% ../../nbs/70_proxy/11_client.ipynb #c5b624e2
+# %% ../../nbs/70_proxy/11_client.ipynb #c0299b1e
 import math
 import time
 
@@ -21,6 +21,7 @@ from tenacity import (
 
 from ..core.settings import ProxySettings, local_url
 from ..web.problems import HTTPProblem, to_json
+from ..web.tracing import trace_headers
 
 # %% ../../nbs/70_proxy/11_client.ipynb #0fbc5ff1
 class CircuitBreaker:
@@ -104,13 +105,14 @@ async def _attempt(
     except (aiohttp.ClientError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise _UnusableAnswer("its answer cannot be read") from e
 
-# %% ../../nbs/70_proxy/11_client.ipynb #2921e182
+# %% ../../nbs/70_proxy/11_client.ipynb #33c4b855
 def _open_session(settings: ProxySettings) -> aiohttp.ClientSession:
     "A pool of connections to the model server, in the running event loop."
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=settings.model_timeout, sock_connect=settings.connect_timeout),
         connector=aiohttp.TCPConnector(limit=settings.max_concurrency, keepalive_timeout=4),
         json_serialize=to_json,
+        headers={"Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
@@ -124,7 +126,7 @@ def _retrying(settings: ProxySettings) -> AsyncRetrying:
         reraise=True,
     )
 
-# %% ../../nbs/70_proxy/11_client.ipynb #8b2c8ab0
+# %% ../../nbs/70_proxy/11_client.ipynb #a8622875
 class ModelClient:
     "HTTP client of the model server, with retries and a circuit breaker."
     def __init__(self, settings: ProxySettings):
@@ -145,7 +147,7 @@ class ModelClient:
         request_key: str = "",  # the caller to an experiment of the model server; empty lets the text decide
     ) -> dict:
         "The answer to a POST; raises `HTTPProblem`: the server's refusal of the review, or status 502 or 503."
-        headers = {"X-Request-ID": request_id}
+        headers = {"X-Request-ID": request_id} | trace_headers()
         if request_key: headers["X-Request-Key"] = request_key
         return await self._call(kind, "POST", path, json=body, headers=headers)
 

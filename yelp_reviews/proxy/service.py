@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BackgroundTask', 'build_service']
 
-# %% ../../nbs/70_proxy/15_service.ipynb #67fd286d
+# %% ../../nbs/70_proxy/15_service.ipynb #d300edf7
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +18,7 @@ from .access import SECURITY_HEADERS, APIKeyMiddleware, add_cors, database_probl
 from .database import database_unavailable
 from .schemas import PROBLEMS
 from .state import ProxyState
+from ..web.compression import CompressedRequestMiddleware, add_compressed_responses
 from ..web.lifespan import add_liveness, draining_lifespan
 from ..web.metrics import add_metrics
 from ..web.middleware import RequestLimitMiddleware
@@ -45,9 +46,11 @@ def _add_database_handlers(app: FastAPI):
         return database_problem(error).response
     for kind in (sa.exc.SQLAlchemyError, OSError, TimeoutError): app.add_exception_handler(kind, handle)
 
-# %% ../../nbs/70_proxy/15_service.ipynb #0d96e26f
+# %% ../../nbs/70_proxy/15_service.ipynb #f3560fc2
 def _add_middleware(app: FastAPI, proxy: ProxyState, paths: set[str]):
     settings = proxy.settings
+    add_compressed_responses(app)
+    app.add_middleware(CompressedRequestMiddleware, limit=settings.max_body_bytes)
     app.add_middleware(APIKeyMiddleware, keys=proxy.keys, limits=proxy.limits)
     app.add_middleware(
         RequestLimitMiddleware,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['create_app']
 
-# %% ../../nbs/65_serving/04_app.ipynb #cab0b718
+# %% ../../nbs/65_serving/04_app.ipynb #9dfe2e59
 import os
 from importlib.metadata import version
 
@@ -25,6 +25,8 @@ from yelp_reviews.serving.schemas import (
     Status,
 )
 from .slots import ModelSlots, ServedModel
+from ..web.compression import CompressedRequestMiddleware, add_compressed_responses
+from ..web.docs import add_docs
 from ..web.lifespan import add_liveness, draining_lifespan
 from ..web.metrics import add_metrics
 from ..web.middleware import FastPathMiddleware, RequestLimitMiddleware
@@ -157,7 +159,7 @@ def _report_changes(slots: ModelSlots, metrics: ServerMetrics):
     slots.on_change = report
     if slots.model: report("start")
 
-# %% ../../nbs/65_serving/04_app.ipynb #0a4a8ab4
+# %% ../../nbs/65_serving/04_app.ipynb #a730f688
 def create_app(
     slots: ModelSlots,
     settings: ServiceSettings|None = None, # limits; None reads the environment
@@ -171,15 +173,20 @@ def create_app(
         lifespan=draining_lifespan(slots, settings, background),
         redirect_slashes=False,
         dependencies=[Depends(refuse_unknown_parameters)],
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.metrics = metrics
     add_problem_handlers(app)
+    add_docs(app)
     add_liveness(app)
     _add_health(app, slots)
     add_metrics(app, metrics)
     _add_experiments(app, slots, metrics)
     _report_changes(slots, metrics)
+    add_compressed_responses(app)
     _add_predictions(app, Predictor(slots, settings, metrics))
+    app.add_middleware(CompressedRequestMiddleware, limit=settings.max_body_bytes)
     paths = {route.path for route in app.routes} | {"/webhooks/mlflow"}
     app.add_middleware(RequestLimitMiddleware, settings=settings, metrics=metrics, paths=paths)
     return app

@@ -5,13 +5,46 @@
 # %% auto #0
 __all__ = ['ended_connections', 'HTTPMetrics', 'add_metrics', 'remove_dead_workers']
 
-# %% ../../nbs/60_web/03_metrics.ipynb #a4da719e
+# %% ../../nbs/60_web/03_metrics.ipynb #d5af0d57
 import os
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
+
+# %% ../../nbs/60_web/03_metrics.ipynb #6b5d766f
+def _worker_pids() -> set[int]:
+    "Process ids of the workers that have shared metrics, also of ended ones; this process if there is only one worker."
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder: return {os.getpid()}
+    return {int(path.stem.rsplit("_", 1)[-1]) for path in Path(folder).glob("*.db")}
+
+# %% ../../nbs/60_web/03_metrics.ipynb #63fa61d7
+def _ended_workers_seconds() -> float:
+    "Processor time of the workers that have ended, in seconds; 0 if there is only one worker."
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ: return 0.
+    fields = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[13:15] # of all children that ended
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+# %% ../../nbs/60_web/03_metrics.ipynb #17399f52
+class _ProcessMetrics:
+    "A collector for `prometheus_client`: processor time, memory and open files, summed over the workers."
+    def collect(self) -> Iterator:
+        from prometheus_client import ProcessCollector
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+        totals: Counter = Counter()
+        for pid in _worker_pids():
+            families = ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect()
+            totals.update({sample.name: sample.value for family in families for sample in family.samples})
+        if not totals: return
+        seconds = totals["process_cpu_seconds_total"] + _ended_workers_seconds()
+        yield CounterMetricFamily("process_cpu_seconds", "Processor time of all workers, in seconds", seconds)
+        for name in ("process_resident_memory_bytes", "process_open_fds"):
+            yield GaugeMetricFamily(name, "Sum over all workers", totals[name])
 
 # %% ../../nbs/60_web/03_metrics.ipynb #ec4ec6f5
 @cache
@@ -22,7 +55,7 @@ def ended_connections():
         "yelp_connections_ended_total", "Connections that the server ended, by reason", ["reason"], registry=None
     )
 
-# %% ../../nbs/60_web/03_metrics.ipynb #0a6c491f
+# %% ../../nbs/60_web/03_metrics.ipynb #321b9766
 _LATENCY_BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10) # seconds
 
 class HTTPMetrics:
@@ -30,15 +63,20 @@ class HTTPMetrics:
     def __init__(self, prefix: str = "yelp"):
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         self.registry = registry = CollectorRegistry()
-        self.requests = Counter(f"{prefix}_requests_total", "Requests", ["path", "status"], registry=registry)
+        self.requests = Counter(f"{prefix}_requests_total", "Requests", ["method", "path", "status"], registry=registry)
         self.seconds = Histogram(
-            f"{prefix}_request_seconds", "Seconds per request", ["path"], registry=registry, buckets=_LATENCY_BUCKETS
+            f"{prefix}_request_seconds",
+            "Seconds per request",
+            ["method", "path"],
+            registry=registry,
+            buckets=_LATENCY_BUCKETS,
         )
         self.running = Gauge(
             f"{prefix}_requests_in_flight", "Requests in progress", registry=registry, multiprocess_mode="livesum"
         )
         registry.register(ended_connections())
-        self.of = cache(self._child) # of("requests", "/predict", "200") is the child with these labels
+        registry.register(_ProcessMetrics())
+        self.of = cache(self._child) # of("requests", "POST", "/predict", "200") is the child with these labels
 
     def _child(self,
         name: str,    # attribute that holds the metric
@@ -52,6 +90,7 @@ class HTTPMetrics:
         from prometheus_client import CollectorRegistry, multiprocess
         combined = CollectorRegistry()
         multiprocess.MultiProcessCollector(combined)
+        combined.register(_ProcessMetrics())
         return combined
 
     def total(self,
@@ -74,12 +113,11 @@ def add_metrics(
         from prometheus_client import generate_latest
         return PlainTextResponse(generate_latest(metrics.collected()))
 
-# %% ../../nbs/60_web/03_metrics.ipynb #c9744c64
+# %% ../../nbs/60_web/03_metrics.ipynb #44ec8d79
 def remove_dead_workers():
     "Remove the live gauges of ended workers from the shared metrics; does nothing with a single worker."
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not folder or not Path("/proc/self").exists(): return
     from prometheus_client import multiprocess
-    workers = {path.stem.rsplit("_", 1)[-1] for path in Path(folder).glob("*.db")}
-    for pid in workers:
+    for pid in _worker_pids():
         if not Path(f"/proc/{pid}").exists(): multiprocess.mark_process_dead(pid)

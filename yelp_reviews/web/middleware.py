@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_URL_BYTES', 'RequestLimitMiddleware', 'FastPathMiddleware']
 
-# %% ../../nbs/60_web/04_middleware.ipynb #fec46703
+# %% ../../nbs/60_web/04_middleware.ipynb #2f2c54a1
 import asyncio
 import os
 import re
@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from pydantic import BaseModel, ValidationError
 
 from ..core.settings import ServiceSettings
+from .compression import compress_if_accepted
 from .logs import log_event, log_request, shortened
 from .metrics import HTTPMetrics
 from .problems import HEALTH_PATHS, HTTPProblem, problem_response, to_json
+from .tracing import current_trace, read_trace
 
 # %% ../../nbs/60_web/04_middleware.ipynb #72c3b251
 def _body_too_large(limit: int) -> HTTPProblem:
@@ -93,7 +95,7 @@ def _request_id(headers: dict[bytes, bytes]) -> bytes:
     requested = headers.get(b"x-request-id", b"")
     return requested if _REQUEST_ID.fullmatch(requested) else os.urandom(12).hex().encode()
 
-# %% ../../nbs/60_web/04_middleware.ipynb #bb857ef5
+# %% ../../nbs/60_web/04_middleware.ipynb #4a6829d2
 class _Exchange:
     "A request, and how far its response has got."
     __slots__ = (
@@ -110,6 +112,13 @@ class _Exchange:
         self.status = 500             # until a response begins
         self.response_begun = False
         scope["request_id"] = self.request_id.decode()
+        if b"traceparent" in self.headers: self._join_trace()
+
+    def _join_trace(self):
+        "Make the caller's trace the current one, if it is valid."
+        trace = read_trace(self.headers)
+        current_trace.set(trace)
+        if trace: self.scope["trace_id"] = trace.trace_id
 
     async def send(self, message: dict):
         "Send a message, adding our headers to the start of the response."
@@ -171,7 +180,7 @@ async def _answer(app, exchange: _Exchange, receive: Callable, problem: HTTPProb
         response = problem_response(500, "Internal error", "the server failed; its log says why")
         await response(exchange.scope, receive, exchange.send)
 
-# %% ../../nbs/60_web/04_middleware.ipynb #a774d2ba
+# %% ../../nbs/60_web/04_middleware.ipynb #bdeb6db2
 _REFUSED = frozenset((401, 403, 408, 413, 414, 429))
 
 def _is_logged(exchange: _Exchange, log_requests: bool) -> bool:
@@ -181,12 +190,19 @@ def _is_logged(exchange: _Exchange, log_requests: bool) -> bool:
     return log_requests or exchange.status >= 500
 
 def _who_and_why(scope: dict) -> dict[str, str]:
-    "Fields of the log: the client's address, the id of its key, and the reason of a failure, as far as they are known."
+    "Fields of the log, as far as known: the client's address, the ids of its key and its trace, why the server failed."
     client = scope.get("client")
-    fields = {"client": client and client[0][:64], "key_id": scope.get("key_id"), "reason": scope.get("reason")}
+    fields = {
+        "client": client and client[0][:64],
+        "key_id": scope.get("key_id"),
+        "trace_id": scope.get("trace_id"),
+        "reason": scope.get("reason"),
+    }
     return {name: value for name, value in fields.items() if value}
 
-# %% ../../nbs/60_web/04_middleware.ipynb #9f3e4bce
+# %% ../../nbs/60_web/04_middleware.ipynb #48476a6e
+_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
+
 class RequestLimitMiddleware:
     "ASGI middleware: request ids, limits, metrics and the request log."
     def __init__(self,
@@ -219,8 +235,9 @@ class RequestLimitMiddleware:
         seconds = time.perf_counter() - exchange.started
         template = getattr(exchange.scope.get("route"), "path", exchange.path)
         path = template if template in self.paths else "other"
-        self.metrics.of("requests", path, str(exchange.status)).inc()
-        self.metrics.of("seconds", path).observe(seconds)
+        method = exchange.scope["method"] if exchange.scope["method"] in _METHODS else "other"
+        self.metrics.of("requests", method, path, str(exchange.status)).inc()
+        self.metrics.of("seconds", method, path).observe(seconds)
         if _is_logged(exchange, self.settings.log_requests):
             request = exchange.request_id.decode(), exchange.scope["method"], exchange.path, exchange.status, seconds
             log_request(*request, **_who_and_why(exchange.scope))
@@ -233,20 +250,25 @@ def _is_json_post(scope: dict, headers: dict[bytes, bytes], path: str) -> bool:
     content_type = headers.get(b"content-type", b"")
     return content_type == b"application/json" or content_type.split(b";")[0].strip().lower() == b"application/json"
 
-# %% ../../nbs/60_web/04_middleware.ipynb #53f3b712
+# %% ../../nbs/60_web/04_middleware.ipynb #3a527a63
 def _replay(first: dict, receive: Callable) -> Callable:
     "An ASGI `receive` that returns a message again before it continues."
     messages = [first]
     async def replayed(): return messages.pop() if messages else await receive()
     return replayed
 
-async def _send_json(send: Callable, content: bytes):
+async def _send_json(
+    send: Callable,
+    content: bytes,
+    extra_headers: list[tuple[bytes, bytes]],
+):
     "Send a complete response with status 200."
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    length = str(len(content)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length), *extra_headers]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
-# %% ../../nbs/60_web/04_middleware.ipynb #8d8ed04c
+# %% ../../nbs/60_web/04_middleware.ipynb #6409317c
 class FastPathMiddleware:
     "ASGI middleware: answer valid JSON requests to one path without the framework."
     def __init__(self,
@@ -263,7 +285,7 @@ class FastPathMiddleware:
         message = await receive()
         content = self._content(message, headers)
         if content is None: return await self.app(scope, _replay(message, receive), send)
-        await _send_json(send, content)
+        await _send_json(send, *compress_if_accepted(content, headers))
 
     def _content(self, message: dict, headers: dict[bytes, bytes]) -> bytes|None:
         "The body of the response; None if the framework has to answer."

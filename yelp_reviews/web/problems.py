@@ -65,7 +65,7 @@ class HTTPProblem(HTTPException):
         super().__init__(status, detail)
         self.response = problem_response(status, title, detail, headers)
 
-# %% ../../nbs/60_web/01_problems.ipynb #74baf35d
+# %% ../../nbs/60_web/01_problems.ipynb #00d66733
 def document_problems(
     descriptions: dict[int, str], # what each status means
 ) -> dict:
@@ -74,9 +74,11 @@ def document_problems(
     return {status: {"description": text, "content": content} for status, text in descriptions.items()}
 
 PROBLEMS = document_problems({
+    400: "Broken gzip",
     408: "Body too slow",
     413: "Body too large",
     414: "URL too long",
+    415: "Unknown encoding",
     422: "Not a request that can be answered",
     503: "Busy, or not ready",
 })
@@ -101,7 +103,7 @@ def blank_text(name: str = "text") -> HTTPProblem:
     "The problem of a text without a word; `name` is the field of the request."
     return HTTPProblem(422, "Blank text", f"{name} is blank; send a review of at least one word")
 
-# %% ../../nbs/60_web/01_problems.ipynb #44efa4f9
+# %% ../../nbs/60_web/01_problems.ipynb #b2c8b059
 _MAX_FIELDS = 20 # no request has as many
 
 class RequestBody(BaseModel):
