@@ -1,11 +1,14 @@
 "What the tests of the proxy share: its database, and services that run as processes."
 import asyncio
+import json
+import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx2
 import pytest
 import sqlalchemy as sa
-from conftest import Service, new_key
+from conftest import Service, free_port, new_key
 
 from yelp_reviews.core.settings import ProxySettings, get_settings
 from yelp_reviews.data.sample import generate
@@ -96,3 +99,27 @@ def proxy_alone():
         client.close()
     for service in started:
         service.stop()
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    "Receives calls of the webhook, and keeps them in its server's `events`."
+
+    def do_POST(self):
+        content = self.rfile.read(int(self.headers["content-length"]))
+        self.server.events.append(json.loads(content))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def webhook():
+    "A running receiver of webhook calls."
+    server = HTTPServer(("127.0.0.1", free_port()), _Receiver)
+    server.events = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
