@@ -116,7 +116,7 @@ async def drift_report(
     stored = _reference_query(model_version, mlflow_run_id)
     recent = tally_query(*tally_conditions(since, until, model_version, mlflow_run_id))
     answers = correctness_queries(settings, until, model_version, mlflow_run_id)
-    tallies, references, *answer_counts = await read_snapshot(engine, recent, stored, *answers)
+    tallies, references, recent_answers, earlier_answers = await read_snapshot(engine, recent, stored, *answers)
     reference = _only_reference(references, model_version)
     windows = _add_verdicts({name: histogram(tallies, name) for name in _REFERENCE_SIGNALS})
     expected = _add_verdicts({name: _reference_counts(reference, name) for name in _REFERENCE_SIGNALS})
@@ -127,7 +127,7 @@ async def drift_report(
         "until": until.isoformat(),
         "predictions": int(windows["probability"].sum()),
         "signals": [_signal_report(name, expected[name], windows[name], settings) for name in windows],
-        "correctness": correctness_report(*answer_counts, settings),
+        "correctness": correctness_report(recent_answers, earlier_answers, settings),
     }
 
 # %% ../../nbs/70_proxy/10_drift.ipynb #08d4d9b3
