@@ -6,7 +6,7 @@
 __all__ = ['IdempotencyKey', 'IfMatch', 'ModelVersion', 'Moment', 'Selection', 'Filters', 'PROBLEMS', 'NewPrediction',
            'NewPredictions', 'Answer', 'Positive', 'Details', 'GivenAnswer', 'StoredPrediction', 'PredictionRow',
            'PredictionPage', 'Status', 'Rates', 'VersionRates', 'WindowRates', 'CalibrationBin', 'Statistics',
-           'StatisticsAnswer', 'SignalDrift', 'DriftReport', 'Models', 'Readiness', 'ProxyVersion']
+           'StatisticsAnswer', 'SignalDrift', 'CorrectnessChange', 'DriftReport', 'Models', 'Readiness', 'ProxyVersion']
 
 # %% ../../nbs/70_proxy/12_schemas.ipynb #467b6de7
 from dataclasses import replace
@@ -135,7 +135,7 @@ class StatisticsAnswer(BaseModel):
     "The answer of `GET /statistics`."
     statistics: Statistics
 
-# %% ../../nbs/70_proxy/12_schemas.ipynb #ab39a69a
+# %% ../../nbs/70_proxy/12_schemas.ipynb #4c194ddf
 class SignalDrift(BaseModel):
     "One signal: recent predictions against the reference."
     signal: str
@@ -146,6 +146,15 @@ class SignalDrift(BaseModel):
     reference: list[int]
     window: list[int]
 
+class CorrectnessChange(BaseModel):
+    "Recent answers against earlier answers to the same model."
+    state: Literal["ok", "alert", "too little data"]
+    answered: int = Field(description="answered predictions in the window")
+    correctness_rate: float|None
+    correctness_interval: tuple[float, float]|None
+    reference_answered: int = Field(description="answered predictions in the time before, 30 times as long")
+    reference_rate: float|None = Field(description="share of these that were correct")
+
 class DriftReport(BaseModel):
     "Recent predictions against the reviews that the model was validated on."
     model_version: str|None
@@ -154,6 +163,7 @@ class DriftReport(BaseModel):
     until: datetime
     predictions: int
     signals: list[SignalDrift]
+    correctness: CorrectnessChange
 
 class Models(BaseModel):
     "Registered versions, newest first, the history of promotions, and the address of MLflow."
