@@ -124,19 +124,22 @@ async def _check_database(proxy: ProxyState):
     await _check_schema(proxy)
     await retry_once(partial(_check_writable, proxy))
 
-# %% ../../nbs/70_proxy/20_monitoring_routes.ipynb #a499d629
-def _refuses_writes(error: sa.exc.DBAPIError) -> bool:
-    "Is the disk full, or the database read-only?"
+# %% ../../nbs/70_proxy/20_monitoring_routes.ipynb #221e6166
+def _database_fault(error: sa.exc.DBAPIError) -> str:
+    "Why the database refuses a write, and what to do about it."
     sqlite_error = getattr(error.orig, "sqlite_errorname", "") or ""
     sqlstate = getattr(error.orig, "sqlstate", None)
-    return sqlstate in ("25006", "53100") or sqlite_error.startswith(("SQLITE_FULL", "SQLITE_READONLY"))
+    if sqlstate == "53100" or sqlite_error.startswith("SQLITE_FULL"): return "the disk is full; free some space"
+    if sqlstate == "25006": return "is read-only; is this address a replica?"
+    if sqlite_error.startswith("SQLITE_READONLY"): return "is read-only; check the permissions of its file"
+    return "cannot be written; check its disk" if sqlite_error.startswith("SQLITE_IOERR") else "unavailable"
 
 async def _component_state(check: Awaitable) -> str:
     "`ok` if a check succeeds, otherwise what is wrong."
     try:
         async with asyncio.timeout(2): await check
     except HTTPProblem as e: return e.detail
-    except sa.exc.DBAPIError as e: return "cannot be written" if _refuses_writes(e) else "unavailable"
+    except sa.exc.DBAPIError as e: return _database_fault(e)
     except Exception: return "unavailable"
     return "ok"
 
