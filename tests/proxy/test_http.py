@@ -228,3 +228,13 @@ def test_every_documented_route_has_a_version_and_works_without_it(stored, servi
         assert place.startswith(f"{prefix}/predictions/")
         assert client.get(place).json() == client.get(f"/v1{place.removeprefix('/v1')}").json()
     assert httpx2.get(f"{proxy.url}/v1/statistics").status_code == 401
+
+
+@pytest.mark.parametrize("method, path, allowed", [
+    ("PATCH", "/predictions/batch", "POST"),
+    ("DELETE", "/v1/predictions/export", "GET"),
+])
+def test_methods_of_other_routes_are_not_allowed(stored, services, method, path, allowed):
+    _, _, client = services()
+    response = client.request(method, path, json={})
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PUBLIC_PATHS', 'SECURITY_HEADERS', 'key_from_headers', 'add_cors', 'spend_limit', 'check_batch_limit',
-           'rate_limit_headers', 'database_problem', 'APIKeyMiddleware', 'require_scope', 'requires_scope',
-           'get_caller']
+           'rate_limit_headers', 'database_problem', 'rejected_key', 'APIKeyMiddleware', 'require_scope',
+           'requires_scope', 'get_caller']
 
-# %% ../../nbs/70_proxy/13_access.ipynb #c49915ed
+# %% ../../nbs/70_proxy/13_access.ipynb #9fe39d86
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .database import database_unavailable
 from .keys import SCOPES, KeyStore
-from .rate_limits import RateLimiter
+from .rate_limits import RateLimiter, RejectedKeys
 from .records import Caller
 from .schemas import IdempotencyKey
 from ..web.logs import log_event
@@ -139,11 +139,24 @@ def database_problem(error: BaseException) -> HTTPProblem:
     detail = "the database cannot answer and the request failed; repeat it, with the same Idempotency-Key if it had one"
     return HTTPProblem(503, "Database unavailable", detail, {"Retry-After": "1"})
 
-# %% ../../nbs/70_proxy/13_access.ipynb #bd551fa7
+# %% ../../nbs/70_proxy/13_access.ipynb #ea16cb71
+def rejected_key(
+    rejected: RejectedKeys,
+    address: str, # of the client
+) -> HTTPProblem:
+    "Count a rejected key, and return the problem that its client gets, with status 401, or 429 after many of them."
+    wait = rejected.add(address)
+    if wait:
+        detail = f"too many requests from {address} had no valid key; wait {wait} s, and send a valid one in X-API-Key"
+        return HTTPProblem(429, "Too many invalid keys", detail, {"Retry-After": str(wait)})
+    detail = "send a valid key in X-API-Key; `yelp-reviews keys create` makes one"
+    return HTTPProblem(401, "Invalid API key", detail, {"WWW-Authenticate": "Bearer"})
+
+# %% ../../nbs/70_proxy/13_access.ipynb #064a5401
 class APIKeyMiddleware:
     "ASGI middleware that admits requests with a valid API key, within the key's rate limit."
     def __init__(self, app, keys: KeyStore, limits: RateLimiter):
-        self.app, self.keys, self.limits = app, keys, limits
+        self.app, self.keys, self.limits, self.rejected = app, keys, limits, RejectedKeys()
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
@@ -166,9 +179,7 @@ class APIKeyMiddleware:
     async def _admit(self, scope: dict):
         "Put the request's key into its scope, and count the request; raises `HTTPProblem` with status 401 or 429."
         key = await self.keys.check(key_from_headers(dict(scope["headers"])))
-        if not key:
-            detail = "send a valid key in X-API-Key; `yelp-reviews keys create` makes one"
-            raise HTTPProblem(401, "Invalid API key", detail, {"WWW-Authenticate": "Bearer"})
+        if not key: raise rejected_key(self.rejected, (scope.get("client") or [""])[0])
         scope["key"], scope["key_id"] = key, key["id"]
         await spend_limit(self.limits, key)
 

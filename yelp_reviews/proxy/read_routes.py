@@ -181,8 +181,8 @@ def _history_entry(answer: dict) -> dict:
         "source": answer["source"],
     }
 
-# %% ../../nbs/70_proxy/18_read_routes.ipynb #e72cb3ec
-@router.get("/predictions/{id}", response_model=StoredPrediction)
+# %% ../../nbs/70_proxy/18_read_routes.ipynb #8d14335d
+@router.get("/predictions/{id:uuid}", response_model=StoredPrediction)
 async def one_route(id: UUID, proxy: State, key: dict = requires_scope("read")):
     "A prediction and every answer it was given."
     found = await history(proxy.engine, id)

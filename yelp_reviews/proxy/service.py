@@ -61,7 +61,7 @@ def _add_middleware(app: FastAPI, proxy: ProxyState, paths: set[str]):
     )
     add_cors(app, settings.cors_origins)
 
-# %% ../../nbs/70_proxy/15_service.ipynb #89f31fd9
+# %% ../../nbs/70_proxy/15_service.ipynb #f5c2dcad
 def build_service(
     proxy: ProxyState,
     routers: Sequence[APIRouter],                # the API, without a prefix
@@ -88,5 +88,5 @@ def build_service(
     for router in operation: app.include_router(router)
     add_metrics(app, proxy.metrics, dependencies=[requires_scope("read")], responses=PROBLEMS)
     routes = [*app.routes, *(route for router in (*routers, *operation) for route in router.routes)]
-    _add_middleware(app, proxy, {route.path for route in routes if hasattr(route, "path")})
+    _add_middleware(app, proxy, {route.path_format for route in routes if hasattr(route, "path_format")})
     return app

@@ -172,8 +172,8 @@ def _check_unchanged(if_match: str|None, record: PredictionRecord):
 
 _CHANGED = document_problems({412: "The answer has changed since"})
 
-# %% ../../nbs/70_proxy/17_write_routes.ipynb #a3551275
-@router.patch("/predictions/{id}", response_model=StoredPrediction, responses=_CHANGED)
+# %% ../../nbs/70_proxy/17_write_routes.ipynb #b5d056f0
+@router.patch("/predictions/{id:uuid}", response_model=StoredPrediction, responses=_CHANGED)
 async def answer_route(
     id: UUID,
     answer: Answer,
@@ -189,8 +189,8 @@ async def answer_route(
     if changed: report_answer(proxy.metrics, record, key["name"], request.scope["request_id"])
     return json_response(stored_shape(record), {"ETag": answer_etag(record)})
 
-# %% ../../nbs/70_proxy/17_write_routes.ipynb #a3430eb8
-@router.delete("/predictions/{id}", status_code=204)
+# %% ../../nbs/70_proxy/17_write_routes.ipynb #6fbaf96f
+@router.delete("/predictions/{id:uuid}", status_code=204)
 async def erase_route(id: UUID, proxy: State, key: dict = requires_scope("admin")):
     "Erase a prediction, its answers and its part in all counts."
     if not await erase(proxy.engine, id): raise prediction_not_found(id)

@@ -159,7 +159,7 @@ def _report_changes(slots: ModelSlots, metrics: ServerMetrics):
     slots.on_change = report
     if slots.model: report("start")
 
-# %% ../../nbs/65_serving/04_app.ipynb #a730f688
+# %% ../../nbs/65_serving/04_app.ipynb #2eb532f5
 def create_app(
     slots: ModelSlots,
     settings: ServiceSettings|None = None, # limits; None reads the environment
@@ -187,6 +187,6 @@ def create_app(
     add_compressed_responses(app)
     _add_predictions(app, Predictor(slots, settings, metrics))
     app.add_middleware(CompressedRequestMiddleware, limit=settings.max_body_bytes)
-    paths = {route.path for route in app.routes} | {"/webhooks/mlflow"}
+    paths = {route.path_format for route in app.routes} | {"/webhooks/mlflow"}
     app.add_middleware(RequestLimitMiddleware, settings=settings, metrics=metrics, paths=paths)
     return app

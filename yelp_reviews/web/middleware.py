@@ -200,7 +200,7 @@ def _who_and_why(scope: dict) -> dict[str, str]:
     }
     return {name: value for name, value in fields.items() if value}
 
-# %% ../../nbs/60_web/04_middleware.ipynb #48476a6e
+# %% ../../nbs/60_web/04_middleware.ipynb #499d407d
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 
 class RequestLimitMiddleware:
@@ -233,7 +233,7 @@ class RequestLimitMiddleware:
     def _record(self, exchange: _Exchange):
         "Count and log a request that is over."
         seconds = time.perf_counter() - exchange.started
-        template = getattr(exchange.scope.get("route"), "path", exchange.path)
+        template = getattr(exchange.scope.get("route"), "path_format", exchange.path)
         path = template if template in self.paths else "other"
         method = exchange.scope["method"] if exchange.scope["method"] in _METHODS else "other"
         self.metrics.of("requests", method, path, str(exchange.status)).inc()
