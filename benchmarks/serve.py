@@ -93,12 +93,12 @@ class Server:
         self,
         command: list[str],  # PORT stands for the port
         path: str,           # the route that is measured
-        body: dict,          # of each request
+        body: dict|None,     # of each request; None sends GET
         env: dict[str, str], # in addition to this process's
         key: str = "",       # API key; empty sends none
     ):
         self.port = free_port()
-        self.url, self.body = f"http://127.0.0.1:{self.port}{path}", json.dumps(body)
+        self.url, self.body = f"http://127.0.0.1:{self.port}{path}", json.dumps(body) if body else ""
         self.headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
         words = [word.replace("PORT", str(self.port)) for word in command]
         self.process = subprocess.Popen(words, env=os.environ | env, start_new_session=True, **SILENT)
@@ -107,7 +107,7 @@ class Server:
     def wait(self) -> float:
         "Seconds until the first request was answered."
         start = time.perf_counter()
-        request = urllib.request.Request(self.url, self.body.encode(), self.headers)
+        request = urllib.request.Request(self.url, self.body.encode() or None, self.headers)
         while time.perf_counter() - start < START_SECONDS:
             try:
                 urllib.request.urlopen(request, timeout=5).read()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import Project, Service, new_database, new_key, until
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.core.tracking import use_experiment
@@ -45,7 +45,9 @@ class Stack:
         until(self._mlflow_answers, 60)
         self.server = self.start("serve", "--follow", "production", port="server")
         self.proxy = self.start("proxy", port="proxy")
-        self.dashboard = self.start("dashboard", "--idle", "20", port="dashboard", ready=VOILA_READY)
+        # pages of ended tests keep their kernels for a while
+        limit = {"YELP_DASHBOARD_KERNELS": "64"}
+        self.dashboard = self.start("dashboard", "--idle", "20", port="dashboard", ready=VOILA_READY, **limit)
 
     def start(self, command: str, *options: str, port: str, **more) -> Service:
         "Start a command of the project and wait until it is ready."
@@ -103,6 +105,7 @@ def empty_store(stack, postgres):
 @pytest.fixture(scope="module")
 def browser():
     "Chromium, closed after each file, because an open Playwright keeps an event loop running."
+    expect.set_options(timeout=20_000)  # a busy machine takes longer than Playwright's five seconds
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield browser

@@ -3,12 +3,15 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
-from conftest import Project
+import httpx2
+from conftest import ROOT, Project, until
 
 from yelp_reviews.data.sample import generate
 
@@ -53,6 +56,11 @@ def try_printed_request(printed: str) -> dict:
     return json.loads(subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout)
 
 
+def stored_models(folder: Path) -> list[Path]:
+    "Models in a folder, without those in the cache."
+    return [path for path in folder.rglob("model.safetensors") if folder / "cache" not in path.parents]
+
+
 def served_version(printed: str) -> str:
     return try_printed_request(printed)["details"]["model_version"]
 
@@ -66,7 +74,9 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(project):
     assert set(answer["details"]) == {"mlflow_run_id", "model_version", "inference_elapsed", "timestamp"}
     assert answer["details"]["model_version"] == "1"
     assert listening(project) == ["dashboard", "mlflow", "proxy", "server"]
-    assert (project.folder / ".yelp/dashboard.key").stat().st_mode & 0o777 == 0o600
+    key_file = project.folder / ".yelp/dashboard.key"
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert key_file.read_text().strip() not in printed and str(key_file) in printed, "captured output has no key"
 
     second = project.run("up", "--data", "reviews.csv", status=2)
     assert re.fullmatch(r"yelp-reviews: Port \d+ on 127.0.0.1, for MLflow, cannot be used .*\n", second), second
@@ -86,6 +96,40 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(project):
     assert served_version(printed) == "2"
     stop(process)
 
+    # everything is in the state folder, which `make clean` removes
+    assert stored_models(project.folder) == stored_models(project.folder / ".yelp") != []
+    subprocess.run(["make", "-f", ROOT / "Makefile", "clean"], cwd=project.folder, capture_output=True, check=True)
+    assert not stored_models(project.folder)
+
+
+def test_the_working_directory_holds_nothing_that_up_needs(project, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    project.env["YELP_HOME"] = str(home)
+    write_reviews(project, 2500)
+    process, _ = up(project, *QUICK)
+    assert len(stored_models(home)) == 1
+    assert not stored_models(project.folder)
+    key = (home / "dashboard.key").read_text().strip()
+    models = httpx2.get(f"http://127.0.0.1:{project.ports['proxy']}/models", headers={"X-API-Key": key}).json()
+    assert models["mlflow"] == f"http://127.0.0.1:{project.ports['mlflow']}", "the dashboard links to MLflow"
+    stop(process)
+
+    for path in project.folder.iterdir(): shutil.rmtree(path) if path.is_dir() else path.unlink()
+    process, printed = up(project)
+    assert "epoch" not in printed and served_version(printed) == "1"
+    stop(process)
+
+
+def test_hosts_that_other_machines_can_reach_are_refused_and_ipv6_is_served(project):
+    for host in ("0.0.0.0", "::"):
+        project.env["YELP_HOST"] = host
+        assert f"Other machines could reach the model server at '{host}'" in project.run("up", status=2)
+    write_reviews(project, 2500)
+    process, printed = up(project, "--insecure", *QUICK)
+    assert f"http://[::]:{project.ports['proxy']}" in printed
+    assert served_version(printed) == "1"
+    stop(process)
+
 
 def test_ctrl_c_while_training_leaves_nothing(project):
     "Nothing keeps running and nothing is registered."
@@ -102,12 +146,28 @@ def test_ctrl_c_while_training_leaves_nothing(project):
     assert "has no version 'production'" in project.run("predict", "Good.", status=2)
 
 
+def process_ids(project: Project, command: str, service: str) -> list[str]:
+    "Ids of the processes of a service, newest last."
+    pattern = f"{command} .*--port {project.ports[service]}"
+    return subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split()
+
+
+def kill(processes: list[str]): subprocess.run(["kill", "-9", *processes], check=True)
+
+
 def test_a_service_that_ends_is_reported_and_the_others_stop(project):
+    "Only the dashboard is started again, because nothing depends on it."
     write_reviews(project, 2500)
-    process, _ = up(project, *QUICK)
-    pattern = f"serve .*--port {project.ports['server']}"
-    servers = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True).stdout.split()
-    subprocess.run(["kill", "-9", *servers], check=True)
+    process, printed = up(project, *QUICK)
+    dashboard = process_ids(project, "dashboard", "dashboard")
+    kill(dashboard)
+    until(lambda: "dashboard" not in listening(project), 5)
+    assert served_version(printed) == "1", "the others answer meanwhile"
+    until(lambda: "dashboard" in listening(project), 30)
+    assert process_ids(project, "dashboard", "dashboard") != dashboard
+    assert process.poll() is None
+
+    kill(process_ids(project, "serve", "server"))
     assert process.wait(20) == 2
     assert "A service ended: the model server; the logs are in" in process.stderr.read()
     assert not listening(project)

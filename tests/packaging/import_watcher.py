@@ -31,7 +31,8 @@ class WatchedEnviron(type(os.environ)):
 
 def watch(event: str, args: tuple):
     "Audit hook: print events that touch the network or the disk."
-    if event in ("socket.connect", "socket.bind", "os.mkdir"): print(event, args)
+    if event in ("socket.connect", "socket.bind") and is_ours(sys._getframe(1)): print(event, args)
+    if event == "os.mkdir": print(event, args)
     if event == "open":
         path, mode = str(args[0]), args[1]
         writes = isinstance(mode, str) and set(mode) & set("wax+")

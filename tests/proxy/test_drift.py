@@ -1,40 +1,12 @@
 "Shifted reviews raise an alert, which the webhook receives once."
-import json
 import re
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
-import pytest
-from conftest import free_port, until
+from conftest import until
 
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.data.preparation import prepare
-
-
-class Receiver(BaseHTTPRequestHandler):
-    "Receives calls of the webhook, and keeps them in its server's `events`."
-
-    def do_POST(self):
-        content = self.rfile.read(int(self.headers["content-length"]))
-        self.server.events.append(json.loads(content))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def webhook():
-    "A running receiver of webhook calls."
-    server = HTTPServer(("127.0.0.1", free_port()), Receiver)
-    server.events = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def test_ten_thousand_shifted_reviews_raise_the_alert_once_and_unshifted_ones_do_not(services, trained, webhook):

@@ -71,19 +71,19 @@ class Callers:
         assert_tallies_equal_a_recount(project)
 
 
-def a_worker_of(proxy) -> str:
-    "Process id of one of the proxy's workers."
+def workers_of(proxy) -> list[str]:
+    "Process ids of the proxy's workers."
     command = ["pgrep", "-P", str(proxy.process.pid), "-f", "spawn_main"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.split()[0]
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()
 
 
 def test_a_killed_proxy_loses_nothing_and_stores_nothing_twice(stored, services):
     _, proxy, client = services(workers=2)
     with Callers(client) as callers:
         for _ in range(3):
-            until(lambda: len(callers.acknowledged) > 30, 20)
-            subprocess.run(["kill", "-9", a_worker_of(proxy)], check=True)
-            time.sleep(1.5)
+            callers.wait_for_more()
+            until(lambda: len(workers_of(proxy)) == 2, 20)
+            subprocess.run(["kill", "-9", workers_of(proxy)[0]], check=True)
         subprocess.run(["pkill", "-9", "-g", str(proxy.process.pid)], check=True)
         proxy.process.wait(10)
         proxy.start()

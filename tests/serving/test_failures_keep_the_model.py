@@ -42,6 +42,7 @@ class MLflowServer:
 
 @pytest.fixture
 def mlflow_server(project, registry):
+    use_experiment(registry.settings)  # creates the tables, which two processes cannot do at the same time
     server = MLflowServer(registry, project.ports["mlflow"])
     yield server
     server.kill()

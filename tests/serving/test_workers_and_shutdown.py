@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import httpx2
 from conftest import until
@@ -18,14 +19,25 @@ def seen_workers(server) -> set[int]:
 
 def counted_predictions(server) -> float:
     "Predictions that the metrics of all workers count."
-    pattern = r'yelp_requests_total\{path="/predict",status="200"\} ([\d.]+)'
-    return float(re.search(pattern, read_page(server, "/metrics"))[1])
+    return metric(server, 'yelp_requests_total{method="POST",path="/predict",status="200"}')
+
+
+def resident_memory(pid: int) -> int:
+    "Bytes of memory of a process."
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def metric(server, name: str) -> float:
+    "The value of a metric, which the page gives for all workers together."
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", read_page(server, "/metrics"), re.M)[1])
 
 
 def test_a_killed_worker_is_replaced_and_only_its_requests_are_lost(registry, serve):
     registry.add_production(constant_scorer(1.))
     server = serve("--model", "production", "--workers", "2")
     until(lambda: len(seen_workers(server)) == 2, 30)
+    memory = sum(resident_memory(worker) for worker in seen_workers(server))
+    assert .8 * memory < metric(server, "process_resident_memory_bytes") < 1.2 * memory
 
     def is_replaced(worker: int) -> bool:
         workers = seen_workers(server)
@@ -34,6 +46,7 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_are_lost(registry, se
     with Callers(server) as callers:
         time.sleep(1)
         victim = min(seen_workers(server))
+        processor_time = metric(server, "process_cpu_seconds_total")
         os.kill(victim, signal.SIGKILL)
         until(lambda: is_replaced(victim), 30)
         time.sleep(1)
@@ -42,6 +55,7 @@ def test_a_killed_worker_is_replaced_and_only_its_requests_are_lost(registry, se
     assert len(callers.failures) == lost <= 8, "only what the killed worker had in hand is lost"
     assert len(callers.answers) > 200
     assert counted_predictions(server) >= len(callers.answers) - 8, "the metrics are those of both workers"
+    assert metric(server, "process_cpu_seconds_total") > processor_time, "the time of the killed worker still counts"
 
 
 def readiness(server) -> int:

@@ -5,10 +5,13 @@
 # %% auto #0
 __all__ = ['use_database']
 
-# %% ../../nbs/90_cli/06_database.ipynb #6c088a38
+# %% ../../nbs/90_cli/06_database.ipynb #4569d169
+import os
 import re
-from datetime import datetime, timedelta
+from contextlib import closing
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -33,9 +36,9 @@ def use_database(
             return await work(engine)
     return asyncio.run(run())
 
-# %% ../../nbs/90_cli/06_database.ipynb #cbcb898c
+# %% ../../nbs/90_cli/06_database.ipynb #b16c3bf2
 @cli.group("db")
-def _db_group(): "Manage the database of predictions: migrate, prune, erase."
+def _db_group(): "Manage the database of predictions: migrate, back up, prune, erase."
 
 @_db_group.command("upgrade")
 def _upgrade_command():
@@ -52,60 +55,149 @@ def _downgrade_command():
     use_database(partial(migrate, target="base"), migrated=False)
     click.echo("The database is empty")
 
-# %% ../../nbs/90_cli/06_database.ipynb #4ca7c800
+# %% ../../nbs/90_cli/06_database.ipynb #7cd8c047
+def _backup_sqlite(path: str, target: Path):
+    "Copy a SQLite database that may be in use."
+    import sqlite3
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy: source.backup(copy)
+
+def _backup_postgresql(url, target: Path):
+    "Write an archive with `pg_dump`; raises `UserError` if it is missing or fails."
+    import subprocess
+    address = url._replace(drivername="postgresql", password=None).render_as_string()
+    environment = os.environ | ({"PGPASSWORD": url.password} if url.password else {})
+    command = ["pg_dump", "--format=custom", f"--file={target}", f"--dbname={address}"]
+    try: done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except FileNotFoundError: raise UserError("pg_dump is missing; install the client tools of PostgreSQL") from None
+    if done.returncode: raise UserError(f"pg_dump failed ({' '.join(done.stderr.split())[:200]})")
+
+# %% ../../nbs/90_cli/06_database.ipynb #c64879db
+@_db_group.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def _backup_command(file):
+    "Write a copy of the database to FILE, while the proxy may be running."
+    from yelp_reviews.proxy.database import database_url
+    if file.exists(): raise UserError(f"{file} exists; name a new file")
+    from yelp_reviews.core.files import replacing
+    use_database(_check_connection, migrated=False)
+    url = database_url(get_settings(ProxySettings))
+    try:
+        with replacing(file) as unfinished:
+            unfinished.touch(mode=0o600)
+            if url.get_backend_name() == "sqlite": _backup_sqlite(url.database, unfinished)
+            else: _backup_postgresql(url, unfinished)
+    except OSError as e: raise UserError(f"{file} cannot be written ({e.strerror}); name another file") from None
+    click.echo(f"The database is copied to {file}")
+
+async def _check_connection(engine):
+    "Connect to the database, so that an error is reported as by the other commands."
+    async with engine.connect(): pass
+
+# %% ../../nbs/90_cli/06_database.ipynb #14323baf
 _UNITS = {"d": "days", "h": "hours"}
 
-def _parse_age(
+def _parse_duration(
     text: str, # such as 90d or 12h
-    now: datetime,
-) -> datetime:
-    "The time that lies an age before `now`; raises `UserError` for text that is not an age."
+) -> timedelta:
+    "A number of days or hours; raises `UserError` for other text."
     parts = re.fullmatch(r"([0-9]{1,5})([dh])", text)
-    if not parts: raise UserError(f"{text!r} is not an age; write days or hours such as 90d or 12h")
+    if not parts: raise UserError(f"{text!r} is not a time; write days or hours such as 90d or 12h")
     number, unit = parts.groups()
-    return now - timedelta(**{_UNITS[unit]: int(number)})
+    return timedelta(**{_UNITS[unit]: int(number)})
 
-# %% ../../nbs/90_cli/06_database.ipynb #d27901b9
+# %% ../../nbs/90_cli/06_database.ipynb #2e5af8c3
+async def _delete_many(
+    engine,
+    delete,       # async function of a callback, which is told how many predictions it has dealt with
+    total: int,   # predictions to look at
+    vacuum: bool, # write SQLite's file anew afterwards
+) -> int:
+    "Delete predictions with a progress bar, which is shown on a terminal only; returns how many were deleted."
+    from tqdm import tqdm
+
+    from yelp_reviews.proxy.database import overwrite_deleted
+    with tqdm(total=total, unit=" predictions", disable=None) as bar: deleted = await delete(bar.update)
+    emptied = await overwrite_deleted(engine, vacuum=vacuum and deleted > 0)
+    if not emptied: click.echo("SQLite's log is in use and still contains deleted reviews; run this again", err=True)
+    return deleted
+
+_vacuum_option = click.option("--vacuum/--no-vacuum", default=True, show_default=True,
+                              help="Write SQLite's file anew, so no copy of a deleted review remains.")
+
+# %% ../../nbs/90_cli/06_database.ipynb #c32f8ba9
 @_db_group.command("prune")
 @click.option("--older-than", "age", required=True, metavar="AGE", help="Days or hours: 90d, 12h.")
-def _prune_command(age):
+@_vacuum_option
+def _prune_command(age, vacuum):
     "Delete old predictions, with their answers and counts."
-    from yelp_reviews.proxy.predictions import prune
     from yelp_reviews.proxy.records import utc_now
-    before = _parse_age(age, utc_now())
-    deleted = use_database(lambda engine: prune(engine, before))
-    click.echo(f"{deleted:,} predictions deleted")
+    from yelp_reviews.proxy.retention import count_predictions, prune
+    before = utc_now() - _parse_duration(age)
+    async def work(engine):
+        total = await count_predictions(engine, before)
+        return await _delete_many(engine, partial(prune, engine, before), total, vacuum)
+    click.echo(f"{use_database(work):,} predictions deleted")
 
-# %% ../../nbs/90_cli/06_database.ipynb #aa1479e0
-@_db_group.command("erase")
-@click.argument("id", type=click.UUID)
-def _erase_command(id):
-    "Delete one prediction, with its answers and its part in all counts."
-    from yelp_reviews.proxy.predictions import erase
+# %% ../../nbs/90_cli/06_database.ipynb #7b860c26
+def _erase_one(id):
+    "Erase a prediction; raises `UserError` if there is none."
+    from yelp_reviews.proxy.retention import erase
     if not use_database(lambda engine: erase(engine, id)): raise UserError(f"There is no prediction {id}")
     click.echo(f"Prediction {id} deleted")
 
-# %% ../../nbs/90_cli/06_database.ipynb #4aec7941
+def _erase_source(source: str, vacuum: bool):
+    "Erase all predictions of a source; raises `UserError` if there are none."
+    from yelp_reviews.proxy.retention import count_predictions, erase_source
+    async def work(engine):
+        total = await count_predictions(engine)
+        return await _delete_many(engine, partial(erase_source, engine, source), total, vacuum)
+    deleted = use_database(work)
+    if not deleted: raise UserError(f"There are no predictions from {source!r}; see yelp-reviews keys list")
+    click.echo(f"{deleted:,} predictions from {source} deleted")
+
+# %% ../../nbs/90_cli/06_database.ipynb #45734956
+@_db_group.command("erase")
+@click.argument("id", type=click.UUID, required=False)
+@click.option("--source", metavar="NAME", help="Erase all predictions that were sent with keys of this name.")
+@_vacuum_option
+def _erase_command(id, source, vacuum):
+    "Delete one prediction, or all of a source, with their answers and their part in all counts."
+    if (id is None) == (source is None): raise UserError("Name either the id of a prediction or --source NAME")
+    if source: _erase_source(source, vacuum)
+    else: _erase_one(id)
+
+# %% ../../nbs/90_cli/06_database.ipynb #aece8a38
 @cli.group("keys")
-def _keys_group(): "Manage the keys of the proxy: create, list, revoke."
+def _keys_group(): "Manage the keys of the proxy: create, list, limit, rotate, revoke."
 
 @_keys_group.command("create")
 @click.argument("name")
-@click.option("--scopes", required=True, metavar="SCOPES", help="Any of predict,answer,read,admin, joined by commas.")
+@click.option("--scopes", required=True, metavar="SCOPES",
+              help="Any of predict,answer,read,read:all,admin, joined by commas.")
 @click.option("--limit", default="", metavar="RATE",
               help="Most requests in a time: 600/minute.  [default: YELP_RATE_LIMIT]")
-def _create_command(name, scopes, limit):
+@click.option("--expires", metavar="TIME", help="Days or hours until the key expires: 30d, 12h.  [default: never]")
+def _create_command(name, scopes, limit, expires):
     "Create a key for NAME and print it, once."
     from yelp_reviews.proxy.keys import create_key
     names = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    click.echo(use_database(lambda engine: create_key(engine, name, names, limit)))
+    lifetime = _parse_duration(expires) if expires else None
+    if lifetime == timedelta(0): raise UserError(f"A key that expires after {expires} is of no use; write 1h or more")
+    click.echo(use_database(lambda engine: create_key(engine, name, names, limit, lifetime)))
 
-# %% ../../nbs/90_cli/06_database.ipynb #9e0e074a
+# %% ../../nbs/90_cli/06_database.ipynb #78358d94
+_TIMES = {
+    "last_used_at": "used",
+    "expires_at": "expires",
+    "previous_until": "previous secret until",
+    "revoked_at": "revoked",
+}
+
 def _describe_key(key: dict, default_limit: str) -> str:
     "One line of `keys list`."
     columns = f"{key['id']}  {key['name']:<20} {key['scopes']:<28} {key['rate_limit'] or default_limit:<14}"
-    revoked = f"  revoked {key['revoked_at']:%Y-%m-%d %H:%M}" if key["revoked_at"] else ""
-    return f"{columns} {key['created_at']:%Y-%m-%d %H:%M}{revoked}"
+    times = [f"  {word} {key[name]:%Y-%m-%d %H:%M}" for name, word in _TIMES.items() if key[name]]
+    return f"{columns} {key['created_at']:%Y-%m-%d %H:%M}{''.join(times)}"
 
 @_keys_group.command("list")
 def _list_command():
@@ -114,13 +206,37 @@ def _list_command():
     limit = get_settings(ProxySettings).rate_limit
     for key in use_database(list_keys): click.echo(_describe_key(key, limit))
 
-# %% ../../nbs/90_cli/06_database.ipynb #78325f00
+# %% ../../nbs/90_cli/06_database.ipynb #071eab1d
+def _change_key(id: str, change, *args):
+    "Result of a change of a key; raises `UserError` if no key in use has this id."
+    is_id = re.fullmatch("[0-9a-f]{12}", id)
+    result = is_id and use_database(lambda engine: change(engine, id, *args))
+    if not result: raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
+    return result
+
+@_keys_group.command("limit")
+@click.argument("id")
+@click.argument("rate")
+def _limit_command(id, rate):
+    "Change the limit of a key to RATE, such as 600/minute. ID is the first column of `keys list`."
+    from yelp_reviews.proxy.keys import limit_key
+    if not rate: raise UserError("The limit is empty; write a number and a time such as 600/minute")
+    _change_key(id, limit_key, rate)
+    click.echo(f"Key {id} has the limit {rate}")
+
+@_keys_group.command("rotate")
+@click.argument("id")
+@click.option("--overlap", default="1d", show_default=True, metavar="TIME",
+              help="Days or hours for which the old secret remains valid: 2d, 12h, 0h.")
+def _rotate_command(id, overlap):
+    "Print a key with a new secret; its id, name, scopes and limit stay. ID is the first column of `keys list`."
+    from yelp_reviews.proxy.keys import rotate_key
+    click.echo(_change_key(id, rotate_key, _parse_duration(overlap)))
+
 @_keys_group.command("revoke")
 @click.argument("id")
 def _revoke_command(id):
     "Revoke a key; every worker refuses it within two seconds. ID is the first column of `keys list`."
     from yelp_reviews.proxy.keys import revoke_key
-    is_id = re.fullmatch("[0-9a-f]{12}", id)
-    if not (is_id and use_database(lambda engine: revoke_key(engine, id))):
-        raise UserError(f"There is no key {id!r} in use; see yelp-reviews keys list")
+    _change_key(id, revoke_key)
     click.echo(f"Key {id} revoked")

@@ -6,7 +6,7 @@
 __all__ = ['data_option', 'reviews_file_option', 'column_option', 'parameter_option', 'model_option', 'workers_option', 'cli',
            'main', 'show_progress', 'Address', 'address_options']
 
-# %% ../../nbs/90_cli/01_entry_point.ipynb #90930459
+# %% ../../nbs/90_cli/01_entry_point.ipynb #4900572a
 import sys
 from functools import wraps
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import click
 
 from ..core.conventions import UserError
-from ..core.settings import Settings, get_settings
+from ..core.settings import Settings, get_settings, http_url
 from ..core.tracking import mlflow_uri
 
 # %% ../../nbs/90_cli/01_entry_point.ipynb #9fadb4e0
@@ -106,7 +106,7 @@ model_option = click.option(
     help="production, a version number, models:/…, runs:/… or the path of an artifact.  [default: production]",
 )
 
-# %% ../../nbs/90_cli/01_entry_point.ipynb #a99c6855
+# %% ../../nbs/90_cli/01_entry_point.ipynb #f1e3f4c9
 workers_option = click.option(
     "--workers", type=click.IntRange(1, 256), default=1, show_default=True,
     help="Processes that share the port.",
@@ -118,7 +118,7 @@ class Address(NamedTuple):
     port: int
 
     @property
-    def url(self) -> str: return f"http://{self.host}:{self.port}"
+    def url(self) -> str: return http_url(self.host, self.port)
 
 # %% ../../nbs/90_cli/01_entry_point.ipynb #00bf0329
 def address_options(

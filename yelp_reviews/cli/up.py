@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/90_cli/08_up.ipynb #b261f469
+# %% ../../nbs/90_cli/08_up.ipynb #f568ead4
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -22,13 +23,13 @@ from .database import use_database
 from .entry_point import Address, cli, column_option, data_option, parameter_option, show_progress
 from .models import load_requested_model, promote_version, synthetic_note
 from .recipes import check_parameters, papermill_notebook
-from .services import SERVICES, require_free_port
+from .services import SERVICES, insecure_option, require_free_port, require_safe_host
 from .training import Job, train
 from ..core.conventions import UserError
-from ..core.settings import Settings, get_settings
+from ..core.settings import Settings, get_settings, local_host
 from ..core.tracking import mlflow_uri
 
-# %% ../../nbs/90_cli/08_up.ipynb #62906d4f
+# %% ../../nbs/90_cli/08_up.ipynb #9fb9d813
 _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
@@ -38,11 +39,12 @@ class _Service:
     address: Address   # where it listens
     ready_path: str    # answers with status 200 once the service is ready
     command: list[str] # program and arguments
+    restarted: bool = False # start it again if it ends? otherwise everything stops
 
     @property
     def local_url(self) -> str:
         "URL at which this machine reaches the service."
-        return self.address._replace(host=self.address.host.replace("0.0.0.0", _LOOPBACK)).url
+        return self.address._replace(host=local_host(self.address.host)).url
 
 # %% ../../nbs/90_cli/08_up.ipynb #ed24c639
 def _yelp_reviews(*arguments: str) -> list[str]:
@@ -60,7 +62,7 @@ def _mlflow_service(settings: Settings) -> _Service:
         "--host", address.host, "--port", str(address.port),
     ])
 
-# %% ../../nbs/90_cli/08_up.ipynb #96dd3846
+# %% ../../nbs/90_cli/08_up.ipynb #f0938af3
 def _local_services(settings: Settings) -> list[_Service]:
     "The services that `up` starts, in order."
     server = Address(settings.host, settings.server_port)
@@ -68,10 +70,10 @@ def _local_services(settings: Settings) -> list[_Service]:
     dashboard = Address(_LOOPBACK, settings.dashboard_port)
     own = [
         _Service("server", server, "/health/ready",
-                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port))),
+                _yelp_reviews("serve", "--follow", settings.alias, "--port", str(server.port), "--insecure")),
         _Service("proxy", proxy, "/health/ready", _yelp_reviews("proxy", "--port", str(proxy.port))),
         _Service("dashboard", dashboard, "/voila/static/voila-style.js",
-                _yelp_reviews("dashboard", "--host", _LOOPBACK, "--port", str(dashboard.port))),
+                _yelp_reviews("dashboard", "--host", _LOOPBACK, "--port", str(dashboard.port)), restarted=True),
     ]
     return own if settings.tracking_uri else [_mlflow_service(settings), *own]
 
@@ -154,7 +156,9 @@ def _needs_training(job: Job, settings: Settings) -> bool:
     reviews = prepare(job.source, parse_columns(job.columns), limit, settings=settings, progress=show_progress())
     return _is_outdated(scorer.info, job.parameters, reviews.report.fingerprint)
 
-# %% ../../nbs/90_cli/08_up.ipynb #4184d1e6
+# %% ../../nbs/90_cli/08_up.ipynb #529a2998
+_DASHBOARD_SCOPES = ["predict", "answer", "read", "read:all"]
+
 def _dashboard_key(settings: Settings) -> str:
     "A valid key for the dashboard on this machine, created if necessary."
     from yelp_reviews.proxy.keys import KeyStore, create_key
@@ -162,50 +166,100 @@ def _dashboard_key(settings: Settings) -> str:
     async def valid_key(engine):
         key = path.read_text().strip() if path.exists() else ""
         if await KeyStore(engine).check(key): return key
-        key = await create_key(engine, "dashboard", ["predict", "answer", "read"], "60000/minute")
+        key = await create_key(engine, "dashboard", _DASHBOARD_SCOPES, "60000/minute")
         path.touch(mode=0o600)
+        path.chmod(0o600) # also where a file was there before
         path.write_text(key + "\n")
         return key
     return use_database(valid_key)
 
-# %% ../../nbs/90_cli/08_up.ipynb #398517a5
+# %% ../../nbs/90_cli/08_up.ipynb #dd4ad5c6
+def _key_in_request(settings: Settings, key: str) -> str:
+    "The key as the example request contains it: itself at a terminal, otherwise a shell command that reads its file."
+    if sys.stdout.isatty(): return key
+    return f"$(cat {shlex.quote(str((settings.home / 'dashboard.key').resolve()))})"
+
+# %% ../../nbs/90_cli/08_up.ipynb #b67c1fbd
 def _address_table(
     services: list[_Service],
     settings: Settings,
-    key: str, # for the example request
+    key: str, # for the example request, as `_key_in_request` returns it
 ) -> str:
     "The addresses of all services, and a request to try."
     urls = {"mlflow": settings.tracking_uri} | {service.name: service.address.url for service in services}
     lines = [f"  {name:<12}{url}" for name, url in urls.items()]
-    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
+    headers = f'-H "X-API-Key: {key}" -H "Content-Type: application/json"'
     request = f"curl -s {urls['proxy']}/predictions {headers} -d '{{\"text\": \"The soup was lovely.\"}}'"
     return "\n".join([*lines, "", "Try it:", f"  {request}", "", "Ctrl-C stops everything."])
 
-# %% ../../nbs/90_cli/08_up.ipynb #00267a2e
-def _watch(processes: dict[str, subprocess.Popen], logs: Path):
-    "Wait until a service ends, which is an error: raises `UserError`."
-    while all(process.poll() is None for process in processes.values()): time.sleep(.5)
-    ended = ", ".join(SERVICES[name] for name, process in processes.items() if process.poll() is not None)
-    raise UserError(f"A service ended: {ended}; the logs are in {logs}")
+# %% ../../nbs/90_cli/08_up.ipynb #39190b8a
+_FIRST_PAUSE, _LONGEST_PAUSE = 1., 60. # seconds
 
-# %% ../../nbs/90_cli/08_up.ipynb #01f875ac
+@dataclass
+class _BackOff:
+    "When a service that has ended is started again."
+    started: float = field(default_factory=time.monotonic)
+    ended: float|None = None
+    pause: float = _FIRST_PAUSE # seconds between end and start
+
+    def note_end(self):
+        "Note that the service has ended."
+        self.ended = time.monotonic()
+        if self.ended - self.started > _LONGEST_PAUSE: self.pause = _FIRST_PAUSE
+
+    @property
+    def is_over(self) -> bool: return time.monotonic() >= self.ended + self.pause
+
+    def after_restart(self) -> "_BackOff": return _BackOff(pause=min(_LONGEST_PAUSE, 2 * self.pause))
+
+# %% ../../nbs/90_cli/08_up.ipynb #49dbde18
+def _watch(services: list[_Service], processes: dict[str, subprocess.Popen], logs: Path):
+    "Restart services that may be restarted; raises `UserError` when another one ends."
+    pauses = {service.name: _BackOff() for service in services}
+    while True:
+        for service in services:
+            status = processes[service.name].poll()
+            if status is None: continue
+            if not service.restarted:
+                raise UserError(f"A service ended: {SERVICES[service.name]}; the logs are in {logs}")
+            pauses[service.name] = _restart(service, processes, logs, pauses[service.name])
+        time.sleep(.2)
+
+def _restart(
+    service: _Service,
+    processes: dict[str, subprocess.Popen], # by name; the service's is replaced
+    logs: Path,
+    back_off: _BackOff,
+) -> _BackOff:
+    "Start a service that has ended, once its pause is over; returns its next back-off."
+    if back_off.ended is None:
+        back_off.note_end()
+        title, seconds = SERVICES[service.name], f"{back_off.pause:.0f} s"
+        click.echo(f"{title} ended and is started again in {seconds}; the logs are in {logs}", err=True)
+    if not back_off.is_over: return back_off
+    _stop([processes[service.name]]) # what it has left behind
+    processes[service.name] = _start(service, logs)
+    return back_off.after_restart()
+
+# %% ../../nbs/90_cli/08_up.ipynb #aedb2c37
 def _serve_everything(services: list[_Service], settings: Settings):
     "Run all services until one ends or the user stops them; raises `UserError` if one fails."
     logs = settings.home / "logs"
-    key = _dashboard_key(settings)
+    key = _key_in_request(settings, _dashboard_key(settings))
     with _child_processes(services, logs) as processes:
         for service in services:
             _wait_until_ready(service, processes[service.name], logs / f"{service.name}.log")
         scorer, _ = load_requested_model(None)
         click.echo(_address_table(services, settings, key) + synthetic_note(scorer))
-        _watch(processes, logs)
+        _watch(services, processes, logs)
 
-# %% ../../nbs/90_cli/08_up.ipynb #8f00bd5a
+# %% ../../nbs/90_cli/08_up.ipynb #8440ebd2
 @cli.command("up")
 @data_option
 @column_option
 @parameter_option
-def _up_command(source, columns, parameters):
+@insecure_option
+def _up_command(source, columns, parameters, insecure):
     """Train if necessary, promote, and serve everything.
 
     Trains if there is no production model, or if it was trained on other reviews or with other parameters than these.
@@ -214,7 +268,9 @@ def _up_command(source, columns, parameters):
     for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.default_int_handler)
     settings = get_settings()
     services = _local_services(settings)
-    for service in services: require_free_port(service.name, service.address)
+    for service in services:
+        if service.name != "proxy": require_safe_host(service.name, service.address, insecure)
+        require_free_port(service.name, service.address)
     if parameters: parameters = check_parameters(parameters, papermill_notebook("train"))
     job = Job(source, columns, parameters)
     if _needs_training(job, settings): promote_version(train(job))

@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['Settings', 'ServiceSettings', 'ServerSettings', 'ProxySettings', 'DashboardSettings', 'get_settings', 'cache_dir',
-           'local_url']
+           'local_host', 'http_url', 'local_url']
 
-# %% ../../nbs/10_core/02_settings.ipynb #95f56d3d
+# %% ../../nbs/10_core/02_settings.ipynb #3fb24684
+import json
+import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .conventions import UserError
 
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
     dashboard_port: _Port = 8866
     download_timeout: float = Field(5., gt=0, le=3600) # seconds without an answer before the next mirror is tried
 
-# %% ../../nbs/10_core/02_settings.ipynb #1e59d030
+# %% ../../nbs/10_core/02_settings.ipynb #594df8cb
 class ServiceSettings(Settings):
     "Limits that every HTTP service enforces."
     max_text_chars: int = Field(20_000, ge=1)          # longest review, in characters
@@ -46,7 +48,8 @@ class ServiceSettings(Settings):
     max_concurrency: int = Field(256, ge=1)            # requests per worker at a time; more get status 503
     body_timeout: float = Field(10., gt=0)             # seconds that a request body may take to arrive
     drain_seconds: float = Field(1., ge=0)             # seconds between "not ready" and closing the port on SIGTERM
-    log_requests: bool = True                          # write one JSON line per request, without the review
+    log_requests: bool = True                          # a log line for every request, or only for the audit trail
+    send_timeout: float = Field(30., gt=0)             # seconds until a caller that reads no response is cut off
 
 # %% ../../nbs/10_core/02_settings.ipynb #3a6c89b5
 class ServerSettings(ServiceSettings):
@@ -54,7 +57,22 @@ class ServerSettings(ServiceSettings):
     follow_seconds: float = Field(1., ge=.1)           # seconds between two polls of the registry
     webhook_secret: SecretStr = SecretStr("")          # verifies MLflow's webhook calls; empty disables the webhook
 
-# %% ../../nbs/10_core/02_settings.ipynb #5e10b0db
+# %% ../../nbs/10_core/02_settings.ipynb #2b81406e
+def _split_list(value):
+    "The items of a comma-separated text or a JSON list; other values are returned as they are."
+    if not isinstance(value, str): return value
+    if value.lstrip().startswith("["): return json.loads(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+def _check_origin(origin: str) -> str:
+    "The origin; raises ValueError if no browser sends it like this."
+    if origin == "*" or re.fullmatch(r"[a-z][a-z\d+.-]*://[^/?#@\s]+", origin): return origin
+    raise ValueError("an origin is SCHEME://HOST or SCHEME://HOST:PORT, without a slash at its end")
+
+_Origin = Annotated[str, AfterValidator(_check_origin)]
+_Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+
+# %% ../../nbs/10_core/02_settings.ipynb #53f9d9fa
 class ProxySettings(ServiceSettings):
     "Settings of the proxy: its database, its connection to the model server, and when it reports drift."
     database_url: SecretStr = SecretStr("")            # PostgreSQL or SQLite; empty uses a SQLite file in `home`
@@ -65,7 +83,7 @@ class ProxySettings(ServiceSettings):
     connect_timeout: float = Field(1., gt=0)           # seconds to connect to the model server
     model_timeout: float = Field(5., gt=0)             # seconds for the model server's complete answer
     rate_limit: str = "6000/minute"                    # for keys without a limit of their own
-    cors_origins: tuple[str, ...] = ()                 # origins of web pages that may call the proxy
+    cors_origins: _Origins = ()                        # origins of web pages that may call the proxy, comma-separated
     drift_seconds: float = Field(60., ge=1)            # seconds between two checks for drift
     drift_hours: int = Field(24, ge=1, le=8760)        # length of the window that is compared with the reference
     drift_least: int = Field(500, ge=10)               # fewest predictions in a window for a verdict on drift
@@ -73,12 +91,18 @@ class ProxySettings(ServiceSettings):
     drift_alert: float = Field(.25, gt=0)              # population stability index at which the state becomes `alert`
     drift_p: float = Field(.001, gt=0, lt=1)           # largest p-value reported as drift
     drift_webhook: SecretStr = SecretStr("")           # URL that is called when a drift state changes
+    export_limit: int = Field(2, ge=1, le=100)         # exports that one key may run at a time, per worker
+    export_seconds: float = Field(600., gt=0)          # seconds after which an export is cut off
+    correctness_least: int = Field(100, ge=10)         # fewest answers, recent and earlier, to compare correctness
+    correctness_tolerance: float = Field(.03, ge=0, lt=1) # fall of the correctness rate that is no alert
 
-# %% ../../nbs/10_core/02_settings.ipynb #c69dfcf5
+# %% ../../nbs/10_core/02_settings.ipynb #47d7a66a
 class DashboardSettings(Settings):
     "Settings of the dashboard."
     proxy_url: str = ""                                # proxy; empty uses the one on this machine
     api_key: SecretStr = SecretStr("")                 # API key; empty uses the file `home`/dashboard.key
+    dashboard_hosts: str = ""                          # more host names that it answers for, separated by commas
+    dashboard_kernels: int = Field(8, ge=1, le=1000)   # most kernels at a time; each visitor needs one
 
 # %% ../../nbs/10_core/02_settings.ipynb #e2534882
 _S = TypeVar("_S", bound=Settings)
@@ -95,14 +119,21 @@ def get_settings(
         variable = field if field.isupper() else f"YELP_{field.upper()}"
         raise UserError(f"{variable}={error['input']!r} is not valid: {error['msg'].lower()}") from None
 
-# %% ../../nbs/10_core/02_settings.ipynb #6b3631ef
+# %% ../../nbs/10_core/02_settings.ipynb #fc6063f9
 def cache_dir(settings: Settings) -> Path:
     "Folder for downloads, prepared reviews and fetched models; raises `UserError` if its home folder does not exist."
     try: return settings.cache.expanduser()
     except RuntimeError as e:
         raise UserError(f"YELP_CACHE={str(settings.cache)!r} is not valid: {str(e).lower()}") from None
 
+def local_host(host: str) -> str:
+    "Address at which this machine reaches a service that listens on `host`."
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+def http_url(host: str, port: int) -> str:
+    "URL of a host and a port; an IPv6 address is put in brackets."
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
 def local_url(settings: Settings, port: int) -> str:
     "URL at which this machine reaches one of its own services."
-    host = settings.host.replace("0.0.0.0", "127.0.0.1")
-    return f"http://{host}:{port}"
+    return http_url(local_host(settings.host), port)

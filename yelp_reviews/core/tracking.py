@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['MLFLOW_DEFAULTS', 'mlflow_uri', 'use_mlflow', 'use_experiment']
 
-# %% ../../nbs/10_core/04_tracking.ipynb #e3ee13b2
+# %% ../../nbs/10_core/04_tracking.ipynb #e7882d9f
 import logging
 import os
 from contextlib import nullcontext
+from threading import Lock
 
 from .settings import Settings
 
@@ -17,7 +18,7 @@ def mlflow_uri(settings: Settings) -> str:
     "MLflow's tracking URI: the configured one, otherwise a SQLite file in the state folder."
     return settings.tracking_uri or f"sqlite:///{(settings.home / 'mlflow.db').resolve()}"
 
-# %% ../../nbs/10_core/04_tracking.ipynb #8cd5e4f7
+# %% ../../nbs/10_core/04_tracking.ipynb #cf2b1952
 MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -26,13 +27,23 @@ MLFLOW_DEFAULTS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_ENVIRONMENT_LOCK = Lock()
+
+def _set_tracking_uri(mlflow, uri: str):
+    "Connect MLflow to an address, and leave the environment as it is."
+    with _ENVIRONMENT_LOCK:
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(uri)
+        if before is None: os.environ.pop("MLFLOW_TRACKING_URI", None)
+        else: os.environ["MLFLOW_TRACKING_URI"] = before
+
 def use_mlflow(settings: Settings):
     "Import `mlflow`, connected to the configured server."
     for name, value in MLFLOW_DEFAULTS.items(): os.environ.setdefault(name, value)
     import mlflow
     for name in ("mlflow", "alembic"): logging.getLogger(name).setLevel(logging.WARNING)
     if not settings.tracking_uri: settings.home.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(mlflow_uri(settings))
+    _set_tracking_uri(mlflow, mlflow_uri(settings))
     return mlflow
 
 # %% ../../nbs/10_core/04_tracking.ipynb #bffc4bd5

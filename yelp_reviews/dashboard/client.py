@@ -120,8 +120,8 @@ class Client(_Connection):
 
 # %% ../../nbs/75_dashboard/01_client.ipynb #88fe5f02
 _NO_KEY = (
-    "The dashboard has no API key; create one with `yelp-reviews keys create dashboard --scopes predict,answer,read` "
-    "and set YELP_API_KEY to it"
+    "The dashboard has no API key; create one with "
+    "`yelp-reviews keys create dashboard --scopes predict,answer,read,read:all` and set YELP_API_KEY to it"
 )
 
 def connect(settings: DashboardSettings) -> Client:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['ANSWER_FILTERS', 'VERDICT_FILTERS', 'PredictionFilters', 'PageCursors', 'AnswerSaver', 'PredictionsTab']
 
-# %% ../../nbs/75_dashboard/08_predictions.ipynb #67182f21
+# %% ../../nbs/75_dashboard/08_predictions.ipynb #73e2f732
+import asyncio
 from collections.abc import Callable
 
 import ipywidgets as w
@@ -46,7 +47,7 @@ class PredictionFilters(w.HBox):
         "The filters in the terms of the client."
         return {"positive": self.verdict.value, "model_version": self.version.value.strip(), **self.answer.value}
 
-# %% ../../nbs/75_dashboard/08_predictions.ipynb #d8e3a207
+# %% ../../nbs/75_dashboard/08_predictions.ipynb #93212332
 class PageCursors:
     "The cursors of the current page and of those before it."
     def __init__(self):
@@ -59,8 +60,8 @@ class PageCursors:
         return self._visited[-1]
 
     def first(self):
-        "Go to the first page."
-        self._visited = [None]
+        "Go to the first page; what comes after it is not known before it is loaded."
+        self._visited, self.next = [None], None
 
     def older(self):
         "Go to the next page."
@@ -70,19 +71,23 @@ class PageCursors:
         "Go back to the previous page."
         if len(self._visited) > 1: self._visited.pop()
 
-# %% ../../nbs/75_dashboard/08_predictions.ipynb #bcb17f08
+# %% ../../nbs/75_dashboard/08_predictions.ipynb #57a10c48
 class AnswerSaver:
     "Store answers to predictions, each as often as it takes."
     def __init__(self, client: Client, notice: Notice):
         self._client, self._notice = client, notice
-        self._retriers = {} # by id of the prediction
+        self._retriers = {}           # by id of the prediction
+        self.request = asyncio.Lock() # held during the request for an answer, not during the pauses between attempts
+
+    async def _store(self, prediction_id: str, is_positive: bool|None):
+        async with self.request: await self._client.save_answer(prediction_id, is_positive)
 
     async def save(self, prediction_id: str, is_positive: bool|None):
         "Store an answer; None withdraws it."
-        new = Retrier(self._client.save_answer, self._notice)
+        new = Retrier(self._store, self._notice)
         await self._retriers.setdefault(prediction_id, new)(prediction_id, is_positive)
 
-# %% ../../nbs/75_dashboard/08_predictions.ipynb #acea53b6
+# %% ../../nbs/75_dashboard/08_predictions.ipynb #530f9c9a
 class PredictionsTab(w.VBox):
     "Stored predictions page by page; answers are corrected in their rows."
     def __init__(self,
@@ -106,7 +111,7 @@ class PredictionsTab(w.VBox):
 
     async def _refresh(self):
         query = self.filters.query() | {"limit": self._page_size, "cursor": self._pages.current}
-        page = await self._client.list_predictions(**query)
+        async with self.answers.request: page = await self._client.list_predictions(**query)
         self.table.rows, self._pages.next = page["predictions"], page["next_cursor"]
         self.newer.disabled = self._pages.current is None
         self.older.disabled = self._pages.next is None

@@ -5,21 +5,38 @@
 # %% auto #0
 __all__ = ['create_app']
 
-# %% ../../nbs/65_serving/04_app.ipynb #dbc4482a
+# %% ../../nbs/65_serving/04_app.ipynb #9dfe2e59
 import os
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from ..core.settings import ServerSettings, ServiceSettings, get_settings
 from ..scorer.prediction import REFERENCE_BINS
 from .predictions import Predictor, ServerMetrics, require_model
-from .schemas import BatchRequest, Prediction, Predictions, PredictRequest, Reference
+from yelp_reviews.serving.schemas import (
+    BatchRequest,
+    Experiment,
+    Prediction,
+    Predictions,
+    PredictRequest,
+    Reference,
+    ServerVersion,
+    Status,
+)
 from .slots import ModelSlots, ServedModel
+from ..web.compression import CompressedRequestMiddleware, add_compressed_responses
+from ..web.docs import add_docs
 from ..web.lifespan import add_liveness, draining_lifespan
 from ..web.metrics import add_metrics
 from ..web.middleware import FastPathMiddleware, RequestLimitMiddleware
-from ..web.problems import PROBLEMS, HTTPProblem, add_problem_handlers, json_response
+from yelp_reviews.web.problems import (
+    PROBLEMS,
+    HTTPProblem,
+    add_problem_handlers,
+    json_response,
+    refuse_unknown_parameters,
+)
 
 # %% ../../nbs/65_serving/04_app.ipynb #4a1fd659
 def _describe_model(model: ServedModel) -> dict:
@@ -35,12 +52,13 @@ def _describe_model(model: ServedModel) -> dict:
         "encoder": model.scorer.encoder is not None,
     }
 
-# %% ../../nbs/65_serving/04_app.ipynb #ffd7668d
+# %% ../../nbs/65_serving/04_app.ipynb #bae4c640
 def _describe_server(slots: ModelSlots) -> dict:
     "The model in production, the other slots, the package and the process."
+    spare, candidate = slots.spare, slots.candidate
     return _describe_model(require_model(slots)) | {
-        "spare": slots.spare and slots.spare.version,
-        "candidate": slots.candidate and slots.candidate.version,
+        "spare": spare and spare.version,
+        "candidate": candidate and candidate.version,
         "package": version("yelp-reviews"),
         "worker": os.getpid(),
     }
@@ -62,13 +80,13 @@ def _reference(model: ServedModel) -> dict:
     }
     return {"model_version": model.version, "mlflow_run_id": model.run_id, "reference": histograms}
 
-# %% ../../nbs/65_serving/04_app.ipynb #557e0ce7
+# %% ../../nbs/65_serving/04_app.ipynb #7af712ec
 def _add_health(app: FastAPI, slots: ModelSlots):
     "Add the routes that say whether the server is ready and which model it serves."
-    @app.get("/health/ready", tags=["health"], responses=PROBLEMS)
+    @app.get("/health/ready", response_model=Status, tags=["health"], responses=PROBLEMS)
     async def ready(): return _check_ready(slots)
 
-    @app.get("/version", tags=["health"], responses=PROBLEMS)
+    @app.get("/version", response_model=ServerVersion, tags=["health"], responses=PROBLEMS)
     async def which(): return _describe_server(slots)
 
     @app.get("/reference", response_model=Reference, tags=["operation"], responses=PROBLEMS)
@@ -76,38 +94,40 @@ def _add_health(app: FastAPI, slots: ModelSlots):
         "Histograms of the reviews that the model was validated on; recent reviews are compared with them."
         return _reference(require_model(slots))
 
-# %% ../../nbs/65_serving/04_app.ipynb #bf889157
+# %% ../../nbs/65_serving/04_app.ipynb #b5bdea2e
 def _describe_arm(arm: str, model: ServedModel, metrics: ServerMetrics) -> dict:
-    "The version of an arm, its predictions and their mean time in seconds."
-    count = metrics.total("yelp_arm_seconds_count", arm=arm)
-    seconds = metrics.total("yelp_arm_seconds_sum", arm=arm)
+    "The version of an arm, its predictions, and the mean time of single ones in seconds."
+    labels = {"arm": arm, "version": model.version or ""}
+    singles = metrics.total("yelp_arm_seconds_count", **labels)
+    seconds = metrics.total("yelp_arm_seconds_sum", **labels)
     return {
         "model_version": model.version,
-        "predictions": int(count),
-        "mean_seconds": seconds / count if count else None,
+        "predictions": int(metrics.total("yelp_arm_predictions_total", **labels)),
+        "mean_seconds": seconds / singles if singles else None,
     }
 
-# %% ../../nbs/65_serving/04_app.ipynb #6ae142e3
+# %% ../../nbs/65_serving/04_app.ipynb #a0fab060
 def _describe_experiment(slots: ModelSlots, metrics: ServerMetrics) -> dict:
     "Both arms of the current experiment; no arms if there is no candidate."
-    if not slots.candidate: return {"share": 0., "shadow": False, "arms": {}, "disagreements": 0}
-    models = {"production": require_model(slots), "candidate": slots.candidate}
+    candidate = slots.candidate
+    if not candidate: return {"share": 0., "shadow": False, "arms": {}, "disagreements": 0}
+    models = {"production": require_model(slots), "candidate": candidate}
     return {
         "share": slots.share,
         "shadow": slots.shadow,
-        "disagreements": int(metrics.total("yelp_disagreements_total")),
+        "disagreements": int(metrics.total("yelp_disagreements_total", version=candidate.version or "")),
         "arms": {arm: _describe_arm(arm, model, metrics) for arm, model in models.items()},
     }
 
-# %% ../../nbs/65_serving/04_app.ipynb #cac09e3e
+# %% ../../nbs/65_serving/04_app.ipynb #987980c8
 def _add_experiments(app: FastAPI, slots: ModelSlots, metrics: ServerMetrics):
     "Add the route that compares production and the candidate."
-    @app.get("/experiments", tags=["operation"])
+    @app.get("/experiments", response_model=Experiment, tags=["operation"])
     async def experiments():
         "Requests, mean seconds and disagreements of production and candidate; no arms while there is no candidate."
         return _describe_experiment(slots, metrics)
 
-# %% ../../nbs/65_serving/04_app.ipynb #3a4a378d
+# %% ../../nbs/65_serving/04_app.ipynb #76c05664
 def _add_predictions(app: FastAPI, predictor: Predictor):
     "Add the routes that predict, and the fast path for single predictions."
     def answer(request: PredictRequest, headers: dict[bytes, bytes]) -> dict:
@@ -119,8 +139,8 @@ def _add_predictions(app: FastAPI, predictor: Predictor):
         return json_response(answer(request, dict(http.scope["headers"])))
 
     @app.post("/predict/batch", response_model=Predictions, responses=PROBLEMS, tags=["predict"])
-    def batch_route(request: BatchRequest):
-        answers = predictor.answer_batch(request)
+    def batch_route(request: BatchRequest, http: Request):
+        answers = predictor.answer_batch(request, http.headers.get("x-request-key", ""))
         return json_response({"predictions": [answer.content(request.count_words) for answer in answers]})
 
     app.add_middleware(FastPathMiddleware, path="/predict", kind=PredictRequest, answer=answer)
@@ -139,7 +159,7 @@ def _report_changes(slots: ModelSlots, metrics: ServerMetrics):
     slots.on_change = report
     if slots.model: report("start")
 
-# %% ../../nbs/65_serving/04_app.ipynb #d25091ac
+# %% ../../nbs/65_serving/04_app.ipynb #2eb532f5
 def create_app(
     slots: ModelSlots,
     settings: ServiceSettings|None = None, # limits; None reads the environment
@@ -152,15 +172,21 @@ def create_app(
         version=version("yelp-reviews"),
         lifespan=draining_lifespan(slots, settings, background),
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.metrics = metrics
     add_problem_handlers(app)
+    add_docs(app)
     add_liveness(app)
     _add_health(app, slots)
     add_metrics(app, metrics)
     _add_experiments(app, slots, metrics)
     _report_changes(slots, metrics)
+    add_compressed_responses(app)
     _add_predictions(app, Predictor(slots, settings, metrics))
-    paths = {route.path for route in app.routes} | {"/webhooks/mlflow"}
+    app.add_middleware(CompressedRequestMiddleware, limit=settings.max_body_bytes)
+    paths = {route.path_format for route in app.routes} | {"/webhooks/mlflow"}
     app.add_middleware(RequestLimitMiddleware, settings=settings, metrics=metrics, paths=paths)
     return app

@@ -5,8 +5,10 @@
 # %% auto #0
 __all__ = ['ServerMetrics', 'predict_review', 'predict_batch', 'require_model', 'Predictor']
 
-# %% ../../nbs/65_serving/03_predictions.ipynb #b00a6bda
+# %% ../../nbs/65_serving/03_predictions.ipynb #4b41b69a
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -35,30 +37,40 @@ from ..web.problems import HTTPProblem, blank_text, check_text
 _PROBABILITY_BUCKETS = REFERENCE_BINS["probability"][2::2].round(2).tolist()
 _ARM_BUCKETS = (.00005, .0001, .0002, .0005, .001, .005, .01, .05) # seconds
 
-# %% ../../nbs/65_serving/03_predictions.ipynb #c716e6fd
-class ServerMetrics(HTTPMetrics):
-    "The metrics of the model server."
+# %% ../../nbs/65_serving/03_predictions.ipynb #f0e83877
+class _ModelMetrics(HTTPMetrics):
+    "The metrics of the models in service and of their predictions."
     def __init__(self):
         super().__init__()
         from prometheus_client import Counter, Gauge, Histogram
-        def add(kind, name: str, text: str, labels: tuple[str, ...] = (), **options):
-            return kind(name, text, labels, registry=self.registry, **options)
-
-        arm = ("arm",)
-        model = ("arm", "version", "run_id")
+        add, model = self._add, ("arm", "version", "run_id")
         self.version = add(Gauge, "yelp_model_info", "1 for the model in service", model, multiprocess_mode="liveall")
         self.swaps = add(Counter, "yelp_model_swaps_total", "Models put into service", ("kind",))
         self.failures = add(Counter, "yelp_model_swap_failures_total", "Models that could not be put into service")
-        self.probability = add(
-            Histogram, "yelp_probability", "Probability that a review is positive", arm, buckets=_PROBABILITY_BUCKETS
-        )
         self.words = add(Counter, "yelp_words_total", "Words of reviews, by whether training knew them", ("known",))
-        self.arm_seconds = add(Histogram, "yelp_arm_seconds", "Seconds per prediction", arm, buckets=_ARM_BUCKETS)
+        probability, buckets = "Probability that a review is positive", _PROBABILITY_BUCKETS
+        self.probability = add(Histogram, "yelp_probability", probability, ("arm",), buckets=buckets)
+
+    def _add(self, kind, name: str, text: str, labels: tuple[str, ...] = (), **options):
+        "A metric in the registry of this server."
+        return kind(name, text, labels, registry=self.registry, **options)
+
+# %% ../../nbs/65_serving/03_predictions.ipynb #111d67fa
+class ServerMetrics(_ModelMetrics):
+    "The metrics of the model server."
+    def __init__(self):
+        super().__init__()
+        from prometheus_client import Counter, Histogram
+        add, arm = self._add, ("arm", "version")
+        self.arm_predictions = add(Counter, "yelp_arm_predictions_total", "Predictions, single and in batches", arm)
+        self.arm_seconds = add(
+            Histogram, "yelp_arm_seconds", "Seconds per single prediction", arm, buckets=_ARM_BUCKETS
+        )
         self.candidate_failures = add(
             Counter, "yelp_candidate_failures_total", "Predictions at which the candidate failed; production answered"
         )
         self.disagreements = add(
-            Counter, "yelp_disagreements_total", "Reviews on which production and the shadow candidate disagree"
+            Counter, "yelp_disagreements_total", "Reviews on which a shadow candidate disagrees", ("version",)
         )
 
     def observe(self,
@@ -66,10 +78,23 @@ class ServerMetrics(HTTPMetrics):
         answer: PredictionAnswer, # with counted words
     ):
         "Count a single prediction of one arm."
-        self.of("arm_seconds", arm).observe(answer.elapsed)
+        version = answer.version or ""
+        self.of("arm_predictions", arm, version).inc()
+        self.of("arm_seconds", arm, version).observe(answer.elapsed)
         self.of("probability", arm).observe(answer.probability)
         self.of("words", "yes").inc(answer.words - answer.unknown)
         self.of("words", "no").inc(answer.unknown)
+
+    def compare(self, answer: PredictionAnswer, shadow: PredictionAnswer):
+        "Count whether a shadow candidate disagrees with production."
+        self.of("disagreements", shadow.version or "").inc(shadow.is_positive != answer.is_positive)
+
+    def observe_batch(self, arm: str, answers: list[PredictionAnswer]):
+        "Count the predictions of one arm in a batch."
+        if not answers: return
+        self.of("arm_predictions", arm, answers[0].version or "").inc(len(answers))
+        histogram = self.of("probability", arm)
+        for answer in answers: histogram.observe(answer.probability)
 
 # %% ../../nbs/65_serving/03_predictions.ipynb #0d63b016
 def _explain_logit(
@@ -143,21 +168,44 @@ def _check_batch(texts: list[str], settings: ServiceSettings):
         raise HTTPProblem(422, "Batch too large", detail)
     for i, text in enumerate(texts): check_text(text, settings.max_text_chars, f"texts.{i}")
 
-# %% ../../nbs/65_serving/03_predictions.ipynb #1541ed43
+# %% ../../nbs/65_serving/03_predictions.ipynb #ac3ecf36
 def _ask(model: ServedModel, review: TokenizedText, arm: str, metrics: ServerMetrics) -> PredictionAnswer:
     "The answer of one arm, counted in its metrics."
     answer = predict_review(model, review)
     metrics.observe(arm, answer)
     return answer
 
-def _ask_candidate(candidate: ServedModel, review: TokenizedText, metrics: ServerMetrics) -> PredictionAnswer|None:
-    "The candidate's answer; None if it failed."
-    try: return _ask(candidate, review, "candidate", metrics)
+@contextmanager
+def _on_trial(metrics: ServerMetrics, predictions: int = 1) -> Iterator[None]:
+    "Count and log an exception of the candidate, and continue after the block."
+    try: yield
     except Exception as e:
-        metrics.candidate_failures.inc()
+        metrics.candidate_failures.inc(predictions)
         log_event("candidate_failed", error=type(e).__name__)
 
-# %% ../../nbs/65_serving/03_predictions.ipynb #8ab1d1c0
+def _ask_candidate(candidate: ServedModel, review: TokenizedText, metrics: ServerMetrics) -> PredictionAnswer|None:
+    "The candidate's answer; None if it failed."
+    with _on_trial(metrics): return _ask(candidate, review, "candidate", metrics)
+    return None
+
+# %% ../../nbs/65_serving/03_predictions.ipynb #f1ec1ce5
+def _try_on_batch(
+    candidate: ServedModel,
+    request: BatchRequest,
+    key: str, # identifies the caller to an experiment; empty uses the text of each review
+    slots: ModelSlots,
+    metrics: ServerMetrics,
+) -> dict[int, PredictionAnswer]:
+    "The candidate's answers by position: for its share, or for all reviews as a shadow; none if it failed."
+    rows = [i for i, text in enumerate(request.texts) if slots.shadow or slots.candidate_for(key or text)]
+    if not rows: return {}
+    with _on_trial(metrics, len(rows)):
+        answers = predict_batch(candidate, [request.texts[i] for i in rows], request.count_words)
+        metrics.observe_batch("candidate", answers)
+        return dict(zip(rows, answers))
+    return {}
+
+# %% ../../nbs/65_serving/03_predictions.ipynb #4aed57ab
 class Predictor:
     "Answers requests with the models in the slots, and counts the answers."
     def __init__(self, slots: ModelSlots, settings: ServiceSettings, metrics: ServerMetrics):
@@ -170,20 +218,23 @@ class Predictor:
         "The answer for one review; raises `HTTPProblem` if it is invalid or no model is loaded."
         slots, metrics, production = self.slots, self.metrics, require_model(self.slots)
         review = _tokenize_request(request, self.settings)
-        if slots.arm(key or request.text) == "candidate":
-            answer = _ask_candidate(slots.candidate, review, metrics)
+        if candidate := slots.candidate_for(key or request.text):
+            answer = _ask_candidate(candidate, review, metrics)
             return answer or _ask(production, review, "production", metrics)
         answer = _ask(production, review, "production", metrics)
-        if slots.candidate and slots.shadow:
-            shadow = _ask_candidate(slots.candidate, review, metrics)
-            metrics.disagreements.inc(shadow is not None and shadow.is_positive != answer.is_positive)
+        if slots.shadow and (candidate := slots.candidate):
+            shadow = _ask_candidate(candidate, review, metrics)
+            if shadow: metrics.compare(answer, shadow)
         return answer
 
-    def answer_batch(self, request: BatchRequest) -> list[PredictionAnswer]:
+    def answer_batch(self, request: BatchRequest, key: str = "") -> list[PredictionAnswer]:
         "The answers for many reviews, in order; raises `HTTPProblem` as `answer` does."
-        model = require_model(self.slots)
+        production, candidate, shadow = require_model(self.slots), self.slots.candidate, self.slots.shadow
         _check_batch(request.texts, self.settings)
-        answers = predict_batch(model, request.texts, request.count_words)
-        histogram = self.metrics.of("probability", "production")
-        for answer in answers: histogram.observe(answer.probability)
-        return answers
+        answers = predict_batch(production, request.texts, request.count_words)
+        tried = _try_on_batch(candidate, request, key, self.slots, self.metrics) if candidate else {}
+        if shadow:
+            for i, answer in tried.items(): self.metrics.compare(answers[i], answer)
+            tried = {}
+        self.metrics.observe_batch("production", [answer for i, answer in enumerate(answers) if i not in tried])
+        return [tried.get(i, answer) for i, answer in enumerate(answers)]

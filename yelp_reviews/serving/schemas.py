@@ -4,25 +4,26 @@
 
 # %% auto #0
 __all__ = ['PredictRequest', 'BatchRequest', 'Contribution', 'Words', 'Details', 'Prediction', 'Predictions', 'Histogram',
-           'Reference', 'PredictionAnswer']
+           'Reference', 'Status', 'ServerVersion', 'Arm', 'Experiment', 'PredictionAnswer']
 
-# %% ../../nbs/65_serving/01_schemas.ipynb #82f64721
-from typing import NamedTuple
+# %% ../../nbs/65_serving/01_schemas.ipynb #bc22371d
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, FailFast, Field
 
 from ..core.conventions import THRESHOLD
+from ..web.problems import RequestBody
 
-# %% ../../nbs/65_serving/01_schemas.ipynb #051eeb25
-class PredictRequest(BaseModel):
+# %% ../../nbs/65_serving/01_schemas.ipynb #41fdf524
+class PredictRequest(RequestBody):
     "One review."
     text: str = Field(examples=["The soup was lovely and the staff were kind."])
     explain: bool = False
     count_words: bool = False
 
-class BatchRequest(BaseModel):
+class BatchRequest(RequestBody):
     "Several reviews."
-    texts: list[str] = Field(min_length=1, examples=[["Lovely soup.", "Cold soup."]])
+    texts: Annotated[list[str], FailFast()] = Field(min_length=1, examples=[["Lovely soup.", "Cold soup."]])
     count_words: bool = False
 
 # %% ../../nbs/65_serving/01_schemas.ipynb #7c2b6e71
@@ -75,6 +76,38 @@ class Reference(BaseModel):
     model_version: str|None
     mlflow_run_id: str|None
     reference: dict[str, Histogram]
+
+# %% ../../nbs/65_serving/01_schemas.ipynb #8580d7f6
+class Status(BaseModel):
+    "State of the server."
+    status: str
+
+class ServerVersion(BaseModel, extra="allow"):
+    "The model in production and what it was made from, the versions in the other slots, the package and the process."
+    model_version: str|None
+    mlflow_run_id: str|None
+    artifact_sha256: str|None
+    n_grams: int
+    data_fingerprint: str|None
+    synthetic: bool|None
+    encoder: bool
+    spare: str|None
+    candidate: str|None
+    package: str
+    worker: int
+
+class Arm(BaseModel):
+    "Predictions of one arm of an experiment, and their mean time in seconds."
+    model_version: str|None
+    predictions: int
+    mean_seconds: float|None
+
+class Experiment(BaseModel):
+    "A candidate beside production; no arms if there is no candidate."
+    share: float
+    shadow: bool
+    disagreements: int
+    arms: dict[str, Arm]
 
 # %% ../../nbs/65_serving/01_schemas.ipynb #46561c5c
 class PredictionAnswer(NamedTuple):

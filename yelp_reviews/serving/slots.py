@@ -33,7 +33,7 @@ def _warm_up(scorer: Scorer, ref: ModelRef) -> ServedModel:
     predict(scorer, ["Warm soup."])
     return ServedModel(scorer, ref)
 
-# %% ../../nbs/65_serving/02_slots.ipynb #38c21e4e
+# %% ../../nbs/65_serving/02_slots.ipynb #bd12fade
 class ModelSlots:
     "The models in memory, and which of them answers a request."
     def __init__(self):
@@ -57,10 +57,14 @@ class ModelSlots:
 
     def try_out(self, scorer: Scorer, ref: ModelRef, share: float = 0., shadow: bool = False):
         "Warm up a candidate and let it answer a share of the requests, or none of them as a shadow."
-        self.candidate, self.share, self.shadow = _warm_up(scorer, ref), share, shadow
+        self.share, self.shadow, self.candidate = share, shadow, _warm_up(scorer, ref)
 
-    def arm(self, key: str) -> str:
-        "The arm that answers requests with this key: `production` or `candidate`."
-        if not self.candidate or self.shadow: return "production"
+    def end_trial(self):
+        "Remove the candidate; production answers every request."
+        self.candidate = None
+
+    def candidate_for(self, key: str) -> ServedModel|None:
+        "The candidate, if it answers requests with this key."
+        if not self.candidate or self.shadow: return None
         position = crc32(key.encode("utf-8", "replace")) / 2**32
-        return "candidate" if position < self.share else "production"
+        return self.candidate if position < self.share else None
