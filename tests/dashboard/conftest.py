@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.core.tracking import use_experiment
-from yelp_reviews.registry.promotion import promote
+from yelp_reviews.registry.promotion import move_alias, version_in_service
 from yelp_reviews.registry.versions import log_model
 from yelp_reviews.scorer.artifact import load_scorer
 
@@ -76,7 +76,7 @@ class Stack:
             log_model(scorer, self.settings)
 
     def promote(self, version: str):
-        promote(version, self.settings)
+        move_alias(self.settings, version, version_in_service(self.settings), "promotion")
 
     def stop(self):
         for service in reversed(self.services):

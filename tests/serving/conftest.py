@@ -11,7 +11,7 @@ from conftest import Project, Service
 
 from yelp_reviews.core.settings import get_settings
 from yelp_reviews.core.tracking import use_experiment
-from yelp_reviews.registry.promotion import promote
+from yelp_reviews.registry.promotion import move_alias, version_in_service
 from yelp_reviews.registry.versions import log_model
 from yelp_reviews.scorer.prediction import Scorer, predict_one
 
@@ -42,7 +42,7 @@ class Registry:
         return version
 
     def promote(self, version: str):
-        promote(version, self.settings)
+        move_alias(self.settings, version, version_in_service(self.settings), "promotion")
 
     def add_production(self, scorer: Scorer) -> str:
         "Register a model and promote it; returns its version."

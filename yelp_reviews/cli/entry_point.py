@@ -33,7 +33,7 @@ def _explain_error(error: Exception) -> str|None:
         return f"{error.filename or 'the system'}: {error.strerror or error}; check the path and the disk"
     return None
 
-# %% ../../nbs/90_cli/01_entry_point.ipynb #be569133
+# %% ../../nbs/90_cli/01_entry_point.ipynb #e6ebc249
 class _CommandLine(click.Group):
     "A group of commands that reports a user's mistake in one sentence."
     def main(self, *args, **options):
@@ -49,7 +49,7 @@ class _CommandLine(click.Group):
             explanation = _explain_error(e)
             if explanation is None: raise
             click.echo(f"yelp-reviews: {explanation}", err=True)
-            status = 2
+            status = getattr(e, "status", 2)
         sys.exit(status)
 
 # %% ../../nbs/90_cli/01_entry_point.ipynb #d28ff628

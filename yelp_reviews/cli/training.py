@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['Job', 'train']
 
-# %% ../../nbs/90_cli/05_training.ipynb #7cddf779
+# %% ../../nbs/90_cli/05_training.ipynb #782eed4e
 import re
-import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +14,9 @@ from pathlib import Path
 import click
 
 from .entry_point import cli, column_option, data_option, parameter_option, show_progress
-from .models import format_metric, promote_version
-from .recipes import check_parameters, papermill_notebook, read_recipe
+from .models import format_metric
+from .promotion import promote_version
+from .recipes import check_parameters, execute_notebook, papermill_notebook, read_recipe
 from ..core.conventions import UserError
 from ..core.settings import Settings, get_settings
 from ..core.tracking import use_experiment, use_mlflow
@@ -60,31 +60,14 @@ def _open_run(settings: Settings, name: str) -> str:
     "Create an MLflow run; returns its id."
     with use_experiment(settings).start_run(run_name=name) as run: return run.info.run_id
 
-# %% ../../nbs/90_cli/05_training.ipynb #90b9bc99
-def _papermill(notebook: Path, out: Path, parameters: dict):
-    "Execute a notebook with papermill; raises `UserError` if it fails."
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-    config = Config(KernelManager={"transport_encryption": "auto"})
-    options = {"progress_bar": show_progress(), "stdout_file": sys.stdout, "kernel_name": "python3", "config": config}
-    try: papermill.execute_notebook(str(notebook), str(out), parameters, **options)
-    except PapermillExecutionError as e:
-        reason = e.evalue if e.ename == "UserError" else f"The notebook failed with {e.ename}: {e.evalue}; see {out}"
-        raise UserError(reason) from None
-    except DeadKernelError:
-        reason = "The notebook's process was killed, probably because it ran out of memory"
-        raise UserError(f"{reason}; lower bits, embed_dim or limit") from None
-
-# %% ../../nbs/90_cli/05_training.ipynb #39d7b26f
+# %% ../../nbs/90_cli/05_training.ipynb #79afed27
 def _execute(notebook: Path, out: Path, parameters: dict, settings: Settings):
     "Execute a notebook for the MLflow run in its parameters and record the outcome; raises `UserError` if it fails."
     client, run_id = use_mlflow(settings).MlflowClient(), parameters["mlflow_run_id"]
     failed = out.with_suffix(".failed.ipynb")
     status, kept = "FAILED", failed
     try:
-        _papermill(notebook, failed, parameters)
+        execute_notebook(notebook, failed, parameters)
         status, kept = "FINISHED", failed.replace(out)
     except KeyboardInterrupt:
         status = "KILLED"

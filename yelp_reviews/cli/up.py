@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/90_cli/08_up.ipynb #f568ead4
+# %% ../../nbs/90_cli/08_up.ipynb #6c8072e6
 import os
 import shlex
 import signal
@@ -21,7 +21,8 @@ import click
 
 from .database import use_database
 from .entry_point import Address, cli, column_option, data_option, parameter_option, show_progress
-from .models import load_requested_model, promote_version, synthetic_note
+from .models import load_requested_model, synthetic_note
+from .promotion import promote_version
 from .recipes import check_parameters, papermill_notebook
 from .services import SERVICES, insecure_option, require_free_port, require_safe_host
 from .training import Job, train

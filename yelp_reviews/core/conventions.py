@@ -9,9 +9,10 @@ __all__ = ['POSITIVE_STARS', 'THRESHOLD', 'LABEL_RULE', 'SPLITS', 'RANGES', 'CHO
 import math
 import os
 
-# %% ../../nbs/10_core/01_conventions.ipynb #8e16104f
+# %% ../../nbs/10_core/01_conventions.ipynb #783346b2
 class UserError(ValueError):
     "A mistake that a user can correct. The message names the wrong value and the remedy."
+    status = 2 # exit status of a command that ends with it
 
 # %% ../../nbs/10_core/01_conventions.ipynb #e389ee72
 POSITIVE_STARS = 3

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .conventions import UserError
 
-# %% ../../nbs/10_core/02_settings.ipynb #fc53afb6
+# %% ../../nbs/10_core/02_settings.ipynb #d085b34a
 _Port = Annotated[int, Field(ge=1, le=65535)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]{0,99}$")]
 
@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     experiment: _Name = "yelp-reviews"                 # MLflow experiment
     model_name: _Name = "yelp-model"                   # MLflow registered model
     alias: _Name = "production"                        # alias of the version that is served
+    gate_policy: str = ""                              # YAML file with what a version must prove; empty is the default
     host: str = "127.0.0.1"                            # address that the servers listen on
     mlflow_port: _Port = 5000
     server_port: _Port = 8080

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['EVALUATION_FILE', 'Evaluation', 'TestReviews', 'evaluate_model', 'save_evaluation', 'load_evaluation']
 
-# %% ../../nbs/45_evaluation/07_record.ipynb #91ec7058
+# %% ../../nbs/45_evaluation/07_record.ipynb #2098369b
 import json
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .behaviour import evaluate_behaviour
 from .intervals import bootstrap_intervals
 from .metrics import compute_metrics, time_predictions
 from .slices import evaluate_slices, slice_masks
+from ..scorer.artifact import save_scorer
 from ..scorer.prediction import Scorer, hash_reviews, predict, unknown_words_hashed
 from ..text.tokens import TOKENIZER
 
@@ -92,11 +94,15 @@ def _row_columns(reviews: TestReviews, probabilities: np.ndarray, masks: list[np
         "slices": bits.tolist(),
     }
 
-# %% ../../nbs/45_evaluation/07_record.ipynb #8e1aa40c
+# %% ../../nbs/45_evaluation/07_record.ipynb #60057e1d
+def _artifact_bytes(scorer: Scorer) -> int:
+    "Size of the model's file."
+    with tempfile.TemporaryDirectory() as folder:
+        return save_scorer(scorer, Path(folder, "model.safetensors")).stat().st_size
+
 def evaluate_model(
     scorer: Scorer,
     reviews: TestReviews,
-    artifact_bytes: int = 0,                 # size of the model's file; 0 if it has none yet
     training_keys: np.ndarray|None = None,   # digests of the training reviews, uint64; None if they are not known
 ) -> Evaluation:
     "Evaluate a model on test reviews; raises `UserError` if there are none."
@@ -107,7 +113,7 @@ def evaluate_model(
     rows_seen = None if training_keys is None else int(np.isin(reviews.keys, training_keys).sum())
     return Evaluation(
         model={name: scorer.info.get(name) for name in ("run_id", "source", "synthetic", "label_rule")}
-              | {"tokenizer": TOKENIZER, "artifact_bytes": artifact_bytes},
+              | {"tokenizer": TOKENIZER, "artifact_bytes": _artifact_bytes(scorer)},
         data={"source": reviews.source, "fingerprint": reviews.fingerprint},
         metrics=_with_intervals(reviews.labels, probabilities),
         slices=evaluate_slices(reviews.labels, probabilities, masks),

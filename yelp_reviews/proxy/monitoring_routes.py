@@ -79,7 +79,7 @@ async def drift_route(
     except UserError as e: raise HTTPProblem(422, "Ambiguous version", str(e)) from None
     return json_response(report)
 
-# %% ../../nbs/70_proxy/25_monitoring_routes.ipynb #dc2971d0
+# %% ../../nbs/70_proxy/25_monitoring_routes.ipynb #45188f62
 def _public_mlflow_url(settings: ProxySettings) -> str:
     "Address of MLflow without user and password."
     without_password = re.sub(r"(?<=://)[^/@]*@", "", settings.tracking_uri)
@@ -88,7 +88,7 @@ def _public_mlflow_url(settings: ProxySettings) -> str:
 @router.get("/models", response_model=Models)
 def models_route(proxy: State):
     "The newest versions in the registry with their metrics and gate, and the history of promotions."
-    from yelp_reviews.registry.promotion import list_versions, promotion_history
+    from yelp_reviews.registry.history import list_versions, promotion_history
     try: versions, promotions = list_versions(proxy.settings), promotion_history(proxy.settings)
     except Exception as e:
         detail = f"the registry cannot answer ({type(e).__name__}); try again"
