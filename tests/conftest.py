@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CLI = [sys.executable, "-c", "from yelp_reviews.cli import main; main()"]
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # services inherit it; under nohup they would ignore the signal
 SERVICES = ("mlflow", "server", "proxy", "dashboard")
 
 

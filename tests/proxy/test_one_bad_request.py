@@ -63,4 +63,4 @@ def test_odd_headers_and_parameters_are_refused(proxy_alone, project):
         for name in ("cursor", "model_version", "since", "answered", value):
             answer = client.get(f"/predictions?{name}={value}")
             assert answer.status_code == 422, (name, value, answer.text)
-        assert client.get(f"/predictions/{value}").status_code == 422
+        assert client.get(f"/predictions/{value}").status_code == 404

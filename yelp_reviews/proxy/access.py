@@ -139,24 +139,25 @@ def database_problem(error: BaseException) -> HTTPProblem:
     detail = "the database cannot answer and the request failed; repeat it, with the same Idempotency-Key if it had one"
     return HTTPProblem(503, "Database unavailable", detail, {"Retry-After": "1"})
 
-# %% ../../nbs/70_proxy/18_access.ipynb #ea16cb71
+# %% ../../nbs/70_proxy/18_access.ipynb #39204b05
+_KEY_NEEDED = "send a valid key in X-API-Key; `yelp-reviews keys create` makes one"
+_INVALID_KEY = HTTPProblem(401, "Invalid API key", _KEY_NEEDED, {"WWW-Authenticate": "Bearer"})
+
 def rejected_key(
     rejected: RejectedKeys,
     address: str, # of the client
 ) -> HTTPProblem:
     "Count a rejected key, and return the problem that its client gets, with status 401, or 429 after many of them."
     wait = rejected.add(address)
-    if wait:
-        detail = f"too many requests from {address} had no valid key; wait {wait} s, and send a valid one in X-API-Key"
-        return HTTPProblem(429, "Too many invalid keys", detail, {"Retry-After": str(wait)})
-    detail = "send a valid key in X-API-Key; `yelp-reviews keys create` makes one"
-    return HTTPProblem(401, "Invalid API key", detail, {"WWW-Authenticate": "Bearer"})
+    if not wait: return _INVALID_KEY
+    detail = f"{address} has sent too many invalid keys; wait {wait} s, and send a valid one in X-API-Key"
+    return HTTPProblem(429, "Too many invalid keys", detail, {"Retry-After": str(wait)})
 
-# %% ../../nbs/70_proxy/18_access.ipynb #064a5401
+# %% ../../nbs/70_proxy/18_access.ipynb #d31610c0
 class APIKeyMiddleware:
     "ASGI middleware that admits requests with a valid API key, within the key's rate limit."
-    def __init__(self, app, keys: KeyStore, limits: RateLimiter):
-        self.app, self.keys, self.limits, self.rejected = app, keys, limits, RejectedKeys()
+    def __init__(self, app, keys: KeyStore, limits: RateLimiter, rejected: RejectedKeys):
+        self.app, self.keys, self.limits, self.rejected = app, keys, limits, rejected
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
@@ -178,8 +179,9 @@ class APIKeyMiddleware:
 
     async def _admit(self, scope: dict):
         "Put the request's key into its scope, and count the request; raises `HTTPProblem` with status 401 or 429."
-        key = await self.keys.check(key_from_headers(dict(scope["headers"])))
-        if not key: raise rejected_key(self.rejected, (scope.get("client") or [""])[0])
+        sent = key_from_headers(dict(scope["headers"]))
+        key = await self.keys.check(sent)
+        if not key: raise rejected_key(self.rejected, (scope.get("client") or [""])[0]) if sent else _INVALID_KEY
         scope["key"], scope["key_id"] = key, key["id"]
         await spend_limit(self.limits, key)
 

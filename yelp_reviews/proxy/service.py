@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BackgroundTask', 'build_service']
 
-# %% ../../nbs/70_proxy/20_service.ipynb #d300edf7
+# %% ../../nbs/70_proxy/20_service.ipynb #ac5bdbe5
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from .access import SECURITY_HEADERS, APIKeyMiddleware, add_cors, database_problem, requires_scope
 from .database import database_unavailable
+from .rate_limits import RejectedKeys
 from .schemas import PROBLEMS
 from .state import ProxyState
 from ..web.compression import CompressedRequestMiddleware, add_compressed_responses
@@ -46,12 +47,13 @@ def _add_database_handlers(app: FastAPI):
         return database_problem(error).response
     for kind in (sa.exc.SQLAlchemyError, OSError, TimeoutError): app.add_exception_handler(kind, handle)
 
-# %% ../../nbs/70_proxy/20_service.ipynb #f3560fc2
+# %% ../../nbs/70_proxy/20_service.ipynb #6f1d2204
 def _add_middleware(app: FastAPI, proxy: ProxyState, paths: set[str]):
     settings = proxy.settings
     add_compressed_responses(app)
     app.add_middleware(CompressedRequestMiddleware, limit=settings.max_body_bytes)
-    app.add_middleware(APIKeyMiddleware, keys=proxy.keys, limits=proxy.limits)
+    rejected = RejectedKeys(settings.invalid_keys)
+    app.add_middleware(APIKeyMiddleware, keys=proxy.keys, limits=proxy.limits, rejected=rejected)
     app.add_middleware(
         RequestLimitMiddleware,
         settings=settings,
