@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['cli', 'main']
 
-# %% ../../nbs/90_cli/index.ipynb #44e75b99
-from . import database, models, promotion, services, training, up
+# %% ../../nbs/90_cli/index.ipynb #8af48f2e
+from . import database, models, promotion, reproduce, services, training, up
 from .entry_point import cli, main
 
 _all_ = ["cli", "main"]

@@ -73,7 +73,7 @@ def _check_origin(origin: str) -> str:
 _Origin = Annotated[str, AfterValidator(_check_origin)]
 _Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
 
-# %% ../../nbs/10_core/02_settings.ipynb #53f9d9fa
+# %% ../../nbs/10_core/02_settings.ipynb #7abcd918
 class ProxySettings(ServiceSettings):
     "Settings of the proxy: its database, its connection to the model server, and when it reports drift."
     database_url: SecretStr = SecretStr("")            # PostgreSQL or SQLite; empty uses a SQLite file in `home`
@@ -93,6 +93,7 @@ class ProxySettings(ServiceSettings):
     drift_p: float = Field(.001, gt=0, lt=1)           # largest p-value reported as drift
     drift_webhook: SecretStr = SecretStr("")           # URL that is called when a drift state changes
     export_limit: int = Field(2, ge=1, le=100)         # exports that one key may run at a time, per worker
+    invalid_keys: int = Field(10, ge=1)                # invalid keys per address and minute; then it has to wait
     export_seconds: float = Field(600., gt=0)          # seconds after which an export is cut off
     correctness_least: int = Field(100, ge=10)         # fewest answers, recent and earlier, to compare correctness
     correctness_tolerance: float = Field(.03, ge=0, lt=1) # fall of the correctness rate that is no alert

@@ -39,23 +39,25 @@ def _behaviour_table(evaluation: Evaluation) -> str:
     ]
     return _table(["test", "kind", "failures"], rows)
 
-# %% ../../nbs/50_registry/07_card.ipynb #a3b7e7c6
+# %% ../../nbs/50_registry/07_card.ipynb #49bc3f67
 _INTENDED_USE = """\
 Deciding whether an English review of a restaurant, shop or service is positive (3 stars or more). Not for other
-languages or kinds of text, and not for decisions about a person: a review is an opinion, and so is its classification."""
+languages or kinds of text. Not for decisions about a person: a review is an opinion, and so is its classification."""
+_LIMITS = "It looks at words and short sequences of words; irony and comparisons escape it."
+_SYNTHETIC = "**It learned from synthetic reviews, and is a demonstration only.**"
 
 def _limits(evaluation: Evaluation) -> str:
     "What the version does worst."
     judged = [row for row in evaluation.slices if row["judged"]]
     worst = min(judged, key=lambda row: row["accuracy"], default=None)
     behaviour = max(evaluation.behaviour, key=lambda row: row["failure_rate"])
-    sentences = ["It looks at words and short sequences of words; irony and comparisons escape it."]
+    sentences = [_LIMITS]
     if worst: sentences.append(f"It is worst at reviews with *{worst['slice']}* ({worst['accuracy']:.1%} correct).")
     sentences.append(f"Of the sentences for *{behaviour['test']}*, {behaviour['failure_rate']:.0%} fail.")
-    if evaluation.model["synthetic"]: sentences.append("**It learned from synthetic reviews, and is a demonstration only.**")
+    if evaluation.model["synthetic"]: sentences.append(_SYNTHETIC)
     return " ".join(sentences)
 
-# %% ../../nbs/50_registry/07_card.ipynb #1280ac4b
+# %% ../../nbs/50_registry/07_card.ipynb #c9fbfdad
 def _recipe_table(recipe: dict) -> str:
     return _table(["parameter", "value"], [[name, f"`{value}`"] for name, value in recipe.items()])
 
@@ -68,16 +70,18 @@ def model_card(
     "The model card of a version, in Markdown."
     info, data = scorer.info, evaluation.data
     tested = f"{len(evaluation.rows['key']):,} test reviews of {data['source']}"
+    origin = f"Source `{info.get('source')}`, fingerprint `{info.get('fingerprint')}`"
+    remedy = f"`yelp-reviews reproduce {version}` trains it again from run `{info.get('run_id')}` and compares."
     return "\n\n".join([
         f"# {name} version {version}",
         f"## Intended use\n\n{_INTENDED_USE}",
-        f"## Data\n\nSource `{info.get('source')}`, fingerprint `{info.get('fingerprint')}`, labels {info.get('label_rule')}.",
+        f"## Data\n\n{origin}, labels {info.get('label_rule')}.",
         f"## Quality\n\nOn {tested}:\n\n{_metrics_table(evaluation)}",
         f"## Known limits\n\n{_limits(evaluation)}",
         f"## Behaviour\n\n{_behaviour_table(evaluation)}",
         f"## Slices\n\n{_slices_table(evaluation)}",
         f"## Recipe\n\n{_recipe_table(info.get('recipe') or {})}",
-        f"## How to reproduce\n\n`yelp-reviews reproduce {version}` trains it again from run `{info.get('run_id')}` and compares.",
+        f"## How to reproduce\n\n{remedy}",
     ]) + "\n"
 
 # %% ../../nbs/50_registry/07_card.ipynb #82e1f66e

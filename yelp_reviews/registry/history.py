@@ -45,7 +45,7 @@ def record_move(
     name = f"{_HISTORY_TAG}{datetime.now(UTC).strftime(_TIME_FORMAT)}"
     registry_client(settings).set_registered_model_tag(settings.model_name, name, json.dumps(move))
 
-# %% ../../nbs/50_registry/04_history.ipynb #66144bfa
+# %% ../../nbs/50_registry/04_history.ipynb #b705370b
 def _read_moves(tags: dict[str, str]) -> list[dict]:
     "The recorded moves, oldest first."
     moves, served = [], set()
@@ -65,7 +65,7 @@ def _outside_move(version: str, before: str|None) -> dict:
     return {"at": None, "version": version, "before": before, **details}
 
 def promotion_history(settings: Settings) -> list[dict]:
-    "Every move of the alias, newest first: `at`, `version`, `before`, `action`, `by`, `reason` and whether it is a `rollback`."
+    "Every move of the alias, newest first: `at`, `version`, `before`, `action`, `by`, `reason` and `rollback`, a bool."
     models = registry_client(settings).search_registered_models(f"name='{settings.model_name}'")
     moves = _read_moves(models[0].tags) if models else []
     named, last = find_version(settings.alias, settings), moves[-1]["version"] if moves else None

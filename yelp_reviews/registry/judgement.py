@@ -66,7 +66,7 @@ def stored_evaluation(ref: ModelRef, settings: Settings) -> Evaluation|None:
         except (mlflow.MlflowException, OSError): return None
         return load_evaluation(Path(path))
 
-# %% ../../nbs/50_registry/05_judgement.ipynb #88edf59b
+# %% ../../nbs/50_registry/05_judgement.ipynb #22dd6f75
 def find_own_data(
     scorer: Scorer,
     name: str, # of the model, for messages
@@ -75,7 +75,7 @@ def find_own_data(
     "The reviews that a model was trained on; raises `UserError` if they are unknown, unavailable or different now."
     recipe, expected = scorer.info.get("recipe") or {}, scorer.info.get("fingerprint")
     if not (recipe.get("data") and expected):
-        raise UserError(f"{name} does not say which reviews it was trained on; train it again with `yelp-reviews train`")
+        raise UserError(f"{name} does not say which reviews it has seen; train it again with `yelp-reviews train`")
     columns, limit = parse_columns(recipe.get("columns", "")), int(recipe.get("limit", 0))
     reviews = prepare(recipe["data"], columns, limit, settings=settings)
     found = reviews.report.fingerprint

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['version_in_service', 'move_alias', 'promotable', 'Refused', 'promote', 'rollback']
 
-# %% ../../nbs/50_registry/06_promotion.ipynb #c2850830
+# %% ../../nbs/50_registry/06_promotion.ipynb #d25624fc
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from ..core.settings import Settings
 from .history import current_user, promotion_history, promotion_lock, record_move, service_stack
 from .versions import ModelRef, find_version, load_model, newest_version, registry_client, resolve
 
-if TYPE_CHECKING: from yelp_reviews.registry.judgement import Judgement
+if TYPE_CHECKING:
+    from yelp_reviews.registry.judgement import Judgement
 
 # %% ../../nbs/50_registry/06_promotion.ipynb #36459bac
 def version_in_service(settings: Settings) -> str|None:

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['tracked_run', 'lightning_logger']
 
-# %% ../../nbs/40_training/02_runs.ipynb #4092779b
+# %% ../../nbs/40_training/02_runs.ipynb #650910a3
 import os
 import platform
 import subprocess
 from contextlib import contextmanager
 from importlib.metadata import distributions
+from pathlib import Path
 
 import pytorch_lightning as L
 import torch
@@ -32,13 +33,21 @@ def _git_commit() -> str:
     changed = _git("status", "--porcelain", "--untracked-files=no").stdout.strip()
     return head.stdout.strip() + ("-dirty" if changed else "")
 
-# %% ../../nbs/40_training/02_runs.ipynb #9dfc2e3e
+# %% ../../nbs/40_training/02_runs.ipynb #05fe325f
+def _processor() -> str:
+    "Name of the processor, or what the system knows instead."
+    try: lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError: lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
 def _environment() -> dict:
     "Python, platform, processors and the version of every installed package."
     packages = {distribution.metadata["Name"]: distribution.version for distribution in distributions()}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "cpus": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": dict(sorted(packages.items())),
