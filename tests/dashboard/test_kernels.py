@@ -30,4 +30,4 @@ def test_each_visitor_has_a_kernel_that_ends(visit, stack):
     until(lambda: len(kernels()) >= 4, 30)  # two that are used, two that wait
     for page in pages.values():
         page.goto("about:blank")
-    until(lambda: len(kernels()) <= 2, 90)
+    until(lambda: len(kernels()) <= 2, 15)  # the pages have ended them; idle ones would stay for minutes

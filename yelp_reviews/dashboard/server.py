@@ -96,7 +96,7 @@ class LimitedKernelManager(AsyncMappingKernelManager):
         if kernel_id in self._seen: await super().cull_kernel_if_idle(kernel_id)
         self._seen = {known for known in (*self._seen, kernel_id) if known in self}
 
-# %% ../../nbs/75_dashboard/11_server.ipynb #30709607
+# %% ../../nbs/75_dashboard/11_server.ipynb #e5d04b8e
 _RETRY_SECONDS = 30
 "Seconds after which a visitor beyond the limit should try again."
 
@@ -104,6 +104,7 @@ class PageHandler(TornadoVoilaHandler):
     "The dashboard's page, or one that says that all kernels are in use."
     @authenticated
     async def get(self, path=None):
+        _ = self.xsrf_token # sets the cookie without which the page may not end its kernel when it is closed
         kernels = self.kernel_manager
         if self.voila_configuration.preheat_kernel and kernels.has_room:
             kernels.fill_if_needed(notebook_name=self.notebook_path)
