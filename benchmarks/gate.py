@@ -1,4 +1,4 @@
-"""What the promotion gate misses and what it refuses wrongly, on models that are bad on purpose and on retrained good ones.
+"""What the promotion gate misses, on models that are bad on purpose, and what it refuses wrongly, on good ones.
 
     python benchmarks/gate.py --data FOLDER
 
@@ -136,14 +136,14 @@ def main(data: str, seeds: int):
         for name, version in bad_models(good, reviews, settings):
             failed = judge(version, champion, policy, settings).result.failed
             rows.append([name, "refused" if failed else "MISSED", "; ".join(f"{c.name}: {c.details}" for c in failed)])
-            print(rows[-1], flush=True)
         print(table(["bad model", "gate", "checks that fail"], rows), "\n", flush=True)
         rows = []
         for seed in range(1, seeds + 1):
             version = register(train(reviews, seed), reviews, ("train",), settings)
             result = judge(version, champion, policy, settings).result
             accuracy = next(check.details for check in result.checks if check.name == "accuracy")
-            rows.append([seed, "passed" if result.passed else "REFUSED", accuracy, "; ".join(c.name for c in result.failed)])
+            verdict = "passed" if result.passed else "REFUSED"
+            rows.append([seed, verdict, accuracy, "; ".join(check.name for check in result.failed)])
         print(table(["seed", "gate", "accuracy", "checks that fail"], rows))
 
 

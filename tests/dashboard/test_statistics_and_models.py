@@ -7,6 +7,7 @@ from conftest import until
 from playwright.sync_api import expect
 
 from dashboard.pages import MIXED_REVIEW, classify, explained_review, open_tab
+from yelp_reviews.registry.promotion import rollback
 
 
 def test_statistics_show_charts_and_drift(visit):
@@ -37,9 +38,10 @@ def test_a_promoted_version_answers_and_appears_in_all_tabs(visit, stack):
     mlflow_link = page.get_by_role("link", name="Open MLflow")
     assert mlflow_link.get_attribute("href") == stack.mlflow_url
 
-    stack.promote("1")
+    rollback(stack.settings, reason="it was always wrong")
     page.get_by_role("button", name="Refresh").click()
-    expect(page.get_by_role("cell", name="rollback")).to_be_visible()
+    expect(page.get_by_role("cell", name="rollback", exact=True)).to_be_visible()
+    expect(page.get_by_role("cell", name="it was always wrong", exact=True)).to_be_visible()
 
     open_tab(page, "Statistics")
     page.get_by_role("combobox", name="Version").select_option("2")

@@ -30,6 +30,7 @@ def constant_scorer(score: float, **fields) -> Scorer:
 class Registry:
     "The registry of a project, and the models that were registered by a test."
     def __init__(self, project: Project):
+        self.project = project
         home, cache = project.folder / ".yelp", project.folder / "cache"
         self.settings = get_settings(home=home, cache=cache, tracking_uri="")
         self.scorers = {}

@@ -85,16 +85,16 @@ def service_stack(
         else: stack.append(move["version"])
     return stack
 
-# %% ../../nbs/50_registry/04_history.ipynb #6d031621
-_LOCK_SECONDS = 10.
-"How long the same lock may be held before it counts as abandoned."
+# %% ../../nbs/50_registry/04_history.ipynb #2386f4b6
+_LOCKED = ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST") # the second if it is released at this very moment
+_LOCK_SECONDS = 10. # that the same lock may be held before it counts as abandoned
 
 def _take_lock(client, name: str) -> bool:
     "Take the lock; False if somebody has it."
     from mlflow.exceptions import MlflowException
     try: client.create_registered_model(name, description="Held while the alias moves; remove it if it stays")
     except MlflowException as e:
-        if e.error_code != "RESOURCE_ALREADY_EXISTS": raise
+        if e.error_code not in _LOCKED: raise
         return False
     return True
 

@@ -53,7 +53,7 @@ def promotable(
         raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
     return model
 
-# %% ../../nbs/50_registry/06_promotion.ipynb #d97e09db
+# %% ../../nbs/50_registry/06_promotion.ipynb #85b9e342
 class Refused(UserError):
     "A promotion that the gate does not allow; `judgement` has the checks."
     status = 3
@@ -64,13 +64,13 @@ class Refused(UserError):
 def promote(
     judgement: "Judgement", # from `judge`, against the version in service
     settings: Settings,
-    override: str = "",     # why a version is promoted although the gate refuses it
+    override: str = "",     # why a version is promoted even if the gate refuses it
 ):
     "Put a judged version into service; raises `Refused`, or `UserError` if another version has been faster."
     passed = judgement.result.passed
     if not (passed or override): raise Refused(judgement)
-    action, reason = ("promotion", judgement.result.summary) if passed else ("override", override)
-    move_alias(settings, judgement.version, judgement.against, action, reason)
+    action = "promotion" if passed else "override"
+    move_alias(settings, judgement.version, judgement.against, action, override or judgement.result.summary)
     registry_client(settings).delete_model_version_tag(settings.model_name, judgement.version, "rolled_back")
 
 # %% ../../nbs/50_registry/06_promotion.ipynb #be3a2b70
