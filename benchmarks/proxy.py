@@ -49,13 +49,13 @@ SELECT floor(extract(epoch FROM now() - i * interval '{step} seconds') / 3600)::
        (i % 4)::smallint AS unknown
 FROM generate_series(1, {rows}) i;
 INSERT INTO tallies
-SELECT 'probability', hour, 'abc', version, probability, answer, count(*), count(*) * .5 FROM made GROUP BY 2, 3, 4, 5;
+SELECT 'probability', hour, 'abc', version, probability, answer, count(*), count(*) * .5 FROM made GROUP BY 2, 4, 5, 6;
 INSERT INTO tallies
-SELECT 'latency', hour, 'abc', version, latency, -1, count(*), count(*) * .002 FROM made GROUP BY 2, 3, 4;
+SELECT 'latency', hour, 'abc', version, latency, -1, count(*), count(*) * .002 FROM made GROUP BY 2, 4, 5;
 INSERT INTO tallies
-SELECT 'tokens', hour, 'abc', version, 5, -1, count(*), count(*) * 50 FROM made GROUP BY 2, 3;
+SELECT 'tokens', hour, 'abc', version, 5, -1, count(*), count(*) * 50 FROM made GROUP BY 2, 4;
 INSERT INTO tallies
-SELECT 'unknown', hour, 'abc', version, unknown, -1, count(*), count(*) * .02 FROM made GROUP BY 2, 3, 4;
+SELECT 'unknown', hour, 'abc', version, unknown, -1, count(*), count(*) * .02 FROM made GROUP BY 2, 4, 5;
 DROP TABLE made;
 ANALYZE;
 """
