@@ -68,20 +68,16 @@ class TestReviews:
         "A digest of each text, uint64, shape (n,)."
         return text_keys(pa.array(self.texts, pa.string()))
 
-# %% ../../nbs/45_evaluation/07_record.ipynb #1d4a0376
+# %% ../../nbs/45_evaluation/07_record.ipynb #91a4c439
 def _unknown_shares(scorer: Scorer, texts: list[str]) -> np.ndarray:
     "Share of unknown words in each text, shape (n,); 0 without words."
     hashed = hash_reviews(scorer, texts)
     return unknown_words_hashed(scorer, hashed) / np.maximum(np.diff(hashed.token_offsets), 1)
 
 def _with_intervals(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, dict]:
-    "The `value` of each metric, with `low` and `high` where there is an interval."
-    values = {name: v for name, v in compute_metrics(labels, probabilities).items() if not name.startswith("accuracy_")}
-    intervals = bootstrap_intervals(labels, probabilities)
-    return {
-        name: {"value": value} | (dict(zip(("low", "high"), intervals[name])) if name in intervals else {})
-        for name, value in values.items()
-    }
+    "The `value` of each metric that is defined, with the ends of its interval, `low` and `high`."
+    values, intervals = compute_metrics(labels, probabilities), bootstrap_intervals(labels, probabilities)
+    return {name: {"value": values[name], "low": low, "high": high} for name, (low, high) in intervals.items()}
 
 # %% ../../nbs/45_evaluation/07_record.ipynb #e3375994
 def _row_columns(reviews: TestReviews, probabilities: np.ndarray, masks: list[np.ndarray]) -> dict[str, list]:

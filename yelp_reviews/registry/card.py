@@ -12,7 +12,7 @@ from .judgement import log_evaluation
 from .versions import log_model, registry_client
 from ..scorer.prediction import Scorer
 
-# %% ../../nbs/50_registry/07_card.ipynb #262eccaa
+# %% ../../nbs/50_registry/07_card.ipynb #597c245d
 def _table(header: list[str], rows: list[list[str]]) -> str:
     "A table in Markdown."
     lines = [header, ["---"] * len(header), *rows]
@@ -21,7 +21,7 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 def _metrics_table(evaluation: Evaluation) -> str:
     rows = [
         [name, f"{row['value']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}"]
-        for name, row in evaluation.metrics.items() if "low" in row and row["value"] is not None
+        for name, row in evaluation.metrics.items()
     ]
     return _table(["metric", "value", "95 % interval"], rows)
 

@@ -53,12 +53,14 @@ def promotable(
         raise UserError(f"{ref} is not a registered version; give a version number of {settings.model_name}")
     return model
 
-# %% ../../nbs/50_registry/06_promotion.ipynb #85b9e342
+# %% ../../nbs/50_registry/06_promotion.ipynb #f313b5af
 class Refused(UserError):
     "A promotion that the gate does not allow; `judgement` has the checks."
     status = 3
     def __init__(self, judgement: "Judgement"):
-        super().__init__(f"Version {judgement.version} is not promoted; the gate says {judgement.result.summary}")
+        remedy = f"to overrule it: yelp-reviews promote {judgement.version} --force --reason TEXT"
+        verdict = f"Version {judgement.version} is not promoted; the gate says {judgement.result.summary}"
+        super().__init__(f"{verdict}; {remedy}")
         self.judgement = judgement
 
 def promote(

@@ -58,14 +58,15 @@ def read_record(ref: ModelRef, settings: Settings) -> Recorded:
     run = registry_client(settings).get_run(ref.run_id).data
     return Recorded(_inputs(run, environment), weights_digest(scorer), stored_evaluation(ref, settings))
 
-# %% ../../nbs/50_registry/08_reproduction.ipynb #7b43b9a9
+# %% ../../nbs/50_registry/08_reproduction.ipynb #b340d14b
 def _input_differences(original: Recorded, again: Recorded) -> list[dict]:
     names = original.inputs | again.inputs
     pairs = {name: (original.inputs.get(name, ""), again.inputs.get(name, "")) for name in names}
     return [{"what": name, "original": old, "again": new} for name, (old, new) in pairs.items() if old != new]
 
 def _metric_differences(before: Evaluation, after: Evaluation) -> list[dict]:
-    pairs = {name: (row["value"], after.metrics[name]["value"]) for name, row in before.metrics.items()}
+    common = before.metrics.keys() & after.metrics.keys()
+    pairs = {name: (before.metrics[name]["value"], after.metrics[name]["value"]) for name in sorted(common)}
     return [
         {"what": name, "original": f"{old:.6f}", "again": f"{new:.6f}"}
         for name, (old, new) in pairs.items() if old != new
