@@ -90,10 +90,16 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(project):
     stop(process, signal.SIGTERM)
     assert not listening(project)
 
-    # other reviews: a new version
+    # fewer reviews: a new version that is worse, and refused
     write_reviews(project, 2000)
     process, printed = up(project, *QUICK)
-    assert served_version(printed) == "2"
+    assert "Version 2 is not promoted" in printed and served_version(printed) == "1"
+    stop(process)
+
+    # more reviews: a new version that is better
+    write_reviews(project, 6000)
+    process, printed = up(project, *QUICK)
+    assert served_version(printed) == "3"
     stop(process)
 
     # everything is in the state folder, which `make clean` removes

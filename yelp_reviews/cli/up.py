@@ -254,7 +254,17 @@ def _serve_everything(services: list[_Service], settings: Settings):
         click.echo(_address_table(services, settings, key) + synthetic_note(scorer))
         _watch(services, processes, logs)
 
-# %% ../../nbs/90_cli/10_up.ipynb #8440ebd2
+# %% ../../nbs/90_cli/10_up.ipynb #f363c441
+def _replace_model(job: Job, settings: Settings):
+    "Train and promote a model; raises `Refused` if the gate refuses it and nothing is in service."
+    from yelp_reviews.registry.promotion import Refused, version_in_service
+    try: promote_version(train(job))
+    except Refused as e:
+        current = version_in_service(settings)
+        if not current: raise
+        click.echo(f"{e}\nVersion {current} stays in service")
+
+# %% ../../nbs/90_cli/10_up.ipynb #60f18410
 @cli.command("up")
 @data_option
 @column_option
@@ -274,6 +284,6 @@ def _up_command(source, columns, parameters, insecure):
         require_free_port(service.name, service.address)
     if parameters: parameters = check_parameters(parameters, papermill_notebook("train"))
     job = Job(source, columns, parameters)
-    if _needs_training(job, settings): promote_version(train(job))
+    if _needs_training(job, settings): _replace_model(job, settings)
     click.echo("Starting the services …")
     _serve_everything(services, settings)
