@@ -34,7 +34,7 @@ def connection_limit() -> int:
     "Connections that this process may have open."
     return _connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
-# %% ../../nbs/60_web/08_connections.ipynb #bc9d94bb
+# %% ../../nbs/60_web/08_connections.ipynb #90dd07b1
 _LOG_SECONDS = 10
 _last_log = -_LOG_SECONDS
 
@@ -47,7 +47,7 @@ def _log_full(connections: int):
 
 def _close_idle(connections: set):
     "Close an eighth of the connections without a request, those that have waited longest."
-    idle = [connection for connection in connections if connection.is_idle()]
+    idle = [connection for connection in connections if connection.may_close()]
     for connection in heapq.nsmallest(len(idle) // 8 + 1, idle, key=lambda connection: connection.idle_since):
         connections.discard(connection)
         connection.end("too many connections")
@@ -71,7 +71,7 @@ def _raw_problem(response: Response, default_headers: list[tuple[bytes, bytes]])
     lines = b"".join(b"%s: %s\r\n" % header for header in headers)
     return STATUS_LINE[response.status_code] + lines + b"\r\n" + response.body
 
-# %% ../../nbs/60_web/08_connections.ipynb #f1f20c1f
+# %% ../../nbs/60_web/08_connections.ipynb #971dab83
 class _CountedConnection(HttpToolsProtocol):
     "uvicorn's HTTP protocol for a limited number of connections."
     idle_since = 0. # on the event loop's clock
@@ -79,6 +79,10 @@ class _CountedConnection(HttpToolsProtocol):
     def is_idle(self) -> bool:
         "Is no request in progress?"
         return self.cycle is None or self.cycle.response_complete
+
+    def may_close(self) -> bool:
+        "May this connection make room for others: is it idle, or its health check made to wait?"
+        return self.is_idle() or self.cycle.scope.get("paused", False)
 
     def end(self, reason: str):
         "Close the connection at once and count it."

@@ -218,7 +218,7 @@ class HealthChecks:
         self._counts[address] += 1
         return _HEALTH_PAUSE if self._counts[address] > _HEALTH_CHECKS else 0.
 
-# %% ../../nbs/60_web/06_middleware.ipynb #201c1215
+# %% ../../nbs/60_web/06_middleware.ipynb #5ef251e2
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 
 class RequestLimitMiddleware:
@@ -237,7 +237,10 @@ class RequestLimitMiddleware:
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http": return await self.app(scope, receive, send)
-        if pause := self.health_checks.pause(scope): await asyncio.sleep(pause)
+        if pause := self.health_checks.pause(scope):
+            scope["paused"] = True # meanwhile the connection may be closed to make room
+            await asyncio.sleep(pause)
+            scope["paused"] = False
         settings, exchange = self.settings, _Exchange(scope, send, self.headers)
         problem = _refusal(exchange, settings, self.running)
         self.running += 1
