@@ -64,10 +64,14 @@ def test_a_signed_webhook_makes_the_server_look_at_once(registry, serve):
     assert httpx2.post(f"{server.url}/webhooks/mlflow", content=b"{}").status_code == 401, "the call is not signed"
 
 
-def versions_by_worker(server) -> dict[int, str]:
-    "The version that each worker serves, as far as forty requests reach them all."
-    descriptions = [json.loads(read_page(server, "/version")) for _ in range(40)]
-    return {description["worker"]: description["model_version"] for description in descriptions}
+def describe_workers(server, field: str) -> dict[int, str|None]:
+    "A field of what each worker says about itself, as far as forty requests reach them all."
+    try: descriptions = [json.loads(read_page(server, "/version")) for _ in range(40)]
+    except OSError: return {}  # a worker is not ready yet
+    return {description["worker"]: description[field] for description in descriptions}
+
+
+def versions_by_worker(server) -> dict[int, str|None]: return describe_workers(server, "model_version")
 
 
 def test_a_signed_webhook_reaches_every_worker(registry, serve):
@@ -82,11 +86,7 @@ def test_a_signed_webhook_reaches_every_worker(registry, serve):
         until(lambda expected=version: list(versions_by_worker(server).values()) == [expected] * 2, 15)
 
 
-def candidates_by_worker(server) -> dict[int, str|None]:
-    "The candidate of each worker, as far as forty requests reach them all."
-    try: descriptions = [json.loads(read_page(server, "/version")) for _ in range(40)]
-    except OSError: return {}  # a worker is not ready yet
-    return {description["worker"]: description["candidate"] for description in descriptions}
+def candidates_by_worker(server) -> dict[int, str|None]: return describe_workers(server, "candidate")
 
 
 def batch_versions(server) -> set[str]:
